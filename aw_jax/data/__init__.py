@@ -1,0 +1,1 @@
+"""Layer 4: scenes, splits, clip records, procedural worlds."""

@@ -1,0 +1,1 @@
+"""Layer 6: simulation of broken clips and their labels."""

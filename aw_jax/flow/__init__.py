@@ -1,0 +1,1 @@
+"""Layer 1: rectified-flow path, timestep laws, Euler solver."""

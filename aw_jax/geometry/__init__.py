@@ -1,0 +1,1 @@
+"""Layer 1: rotations, cameras, distortion, trajectories."""

@@ -1,0 +1,1 @@
+"""Layer 1: image metrics, resizing, quantisation."""

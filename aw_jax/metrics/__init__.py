@@ -1,0 +1,1 @@
+"""Layer 3: perceptual metrics and accumulators."""

@@ -1,0 +1,1 @@
+"""Layer 2: networks with upstream weights."""

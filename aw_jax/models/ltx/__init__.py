@@ -1,0 +1,1 @@
+"""LTX-Video: transformer, video VAE, weights, sampling."""

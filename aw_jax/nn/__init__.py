@@ -1,0 +1,1 @@
+"""Layer 1: attention, norms, rope, embeddings, causal convolution, LoRA."""

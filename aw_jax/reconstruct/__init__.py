@@ -1,0 +1,1 @@
+"""Layer 5: the closed loop, its views and its guard."""

@@ -1,0 +1,1 @@
+"""Layer 2: 3D Gaussian splats: rendering, fitting, files."""

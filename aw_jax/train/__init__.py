@@ -1,0 +1,1 @@
+"""Layer 5: one visible train step and what surrounds it."""
