@@ -1,0 +1,1 @@
+"""Layer 1: run folders, atomic writes, progress, checkpoints."""

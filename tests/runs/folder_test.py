@@ -1,0 +1,43 @@
+import json
+
+import pytest
+
+from aw_jax.core.errors import UserError
+from aw_jax.runs import atomic
+from aw_jax.runs.folder import RunFolder
+
+
+def test_a_run_resumes_in_its_own_folder_only(tmp_path):
+    out = tmp_path / "run"
+    first = RunFolder(out, {"steps": 3})
+    assert not out.exists(), "checking must not touch the disk"
+    first.begin()
+    again = RunFolder(out, {"steps": 3})
+    assert not again.finished
+    again.finish({"psnr": float("nan")})
+    assert RunFolder(out, {"steps": 3}).finished
+    assert json.loads((out / "metrics.json").read_text()) == {"psnr": None}
+    with pytest.raises(UserError, match="steps=3, now asked for steps=4"):
+        RunFolder(out, {"steps": 4})
+
+
+def test_a_foreign_folder_is_left_alone(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"x")
+    with pytest.raises(UserError, match="holds no run"):
+        RunFolder(tmp_path, {})
+    assert [file.name for file in tmp_path.iterdir()] == ["photo.jpg"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "a.txt"
+    atomic.write_text(path, "old")
+
+    def fail():
+        with atomic.replacing(path) as aside:
+            aside.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
