@@ -1,0 +1,31 @@
+"""Masked flow matching (Eq. 3): only the target's velocity is compared."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+
+from aw_jax.core.arrays import Array, Float
+from aw_jax.restoration.triplet import Sequence, target_slice
+
+Velocity = Callable[[Sequence], Float[Array, "b m c"]]
+"""A model bound to its text, positions and adapter."""
+
+
+def masked_flow_loss(
+    predicted: Float[Array, "b m c"],
+    sequence: Sequence,
+    *,
+    data: Float[Array, "b n c"],
+    source: Float[Array, "b n c"],
+) -> Float[Array, ""]:
+    """Mean squared error of the target slice against z_1 - z_0 (Eq. 3).
+
+    Args:
+        predicted: velocity of every token, of any dtype; compared in float32.
+        sequence: the doublet or triplet that was shown to the model.
+        data: z_0, the clean target.
+        source: z_1, where the path starts: noise, or the artifact latents.
+    """
+    found = target_slice(sequence, predicted).astype(jnp.float32)
+    wanted = (source - data).astype(jnp.float32)
+    return jnp.mean(jnp.square(found - wanted))
