@@ -1,0 +1,99 @@
+"""The loop around the step: data in, checkpoints and a log out, resumed bit for bit."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from aw_jax.core.arrays import Array, Key, PyTree
+from aw_jax.core.keys import named
+from aw_jax.runs.checkpoints import Checkpoints
+from aw_jax.runs.progress import Progress, progress
+from aw_jax.train.optimizer import OptimizerConfig, make_optimizer
+from aw_jax.train.state import TrainState, initial_state
+from aw_jax.train.step import Loss, Metrics, make_step
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """How long to train and how often to speak and to save."""
+
+    steps: int = 14_000
+    log_every: int = 20
+    save_every: int = 200
+    optimizer: OptimizerConfig = OptimizerConfig()
+
+
+class Batches(Protocol):
+    """Endless batches whose place can be saved: a grain iterator is one."""
+
+    def __next__(self) -> PyTree:
+        """The next batch."""
+        ...
+
+    def get_state(self) -> dict[str, Any]:
+        """The place in the data, as JSON-ready values."""
+        ...
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes back to a place that `get_state` told."""
+        ...
+
+
+def train(
+    loss: Loss,
+    params: PyTree,
+    frozen: PyTree,
+    batches: Batches,
+    *,
+    config: LoopConfig,
+    folder: Path,
+    key: Key[Array, ""],
+) -> TrainState:
+    """Trains `params` to `config.steps`, going on from the newest checkpoint.
+
+    Writes checkpoints to `folder/checkpoints` and one JSON line every `log_every` steps
+    to `folder/log.jsonl`. Ctrl-C saves before it leaves.
+    """
+    optimizer = make_optimizer(config.optimizer, config.steps)
+    decay = config.optimizer.average_decay
+    step = make_step(loss, optimizer, average_decay=decay)
+    state = initial_state(params, optimizer)
+    saved = Checkpoints(folder / "checkpoints")
+    state = _resume(saved, state, batches)
+    key = named(key, "train")
+    with progress("train", config.steps, start=int(state.step)) as bar:
+        for index in range(int(state.step), config.steps):
+            try:
+                state, metrics = step(state, frozen, next(batches), key)
+                done = index + 1
+                if done % config.log_every == 0 or done == config.steps:
+                    _log(folder, done, metrics, bar)
+                if done % config.save_every == 0 or done == config.steps:
+                    saved.save(done, state, notes={"data": batches.get_state()})
+            except KeyboardInterrupt:
+                saved.save(int(state.step), state, notes={"data": batches.get_state()})
+                raise
+    saved.close()
+    return state
+
+
+def _resume(saved: Checkpoints, state: TrainState, batches: Batches) -> TrainState:
+    latest = saved.latest()
+    if latest is None:
+        return state
+    state, notes = saved.restore(latest, like=jax.eval_shape(lambda: state))
+    batches.set_state(notes["data"])
+    return state
+
+
+def _log(folder: Path, step: int, metrics: Metrics, bar: Progress) -> None:
+    figures = {name: float(np.asarray(value)) for name, value in metrics.items()}
+    if not np.isfinite(figures["loss"]):
+        raise FloatingPointError(f"The loss is {figures['loss']} at step {step}.")
+    with (folder / "log.jsonl").open("a") as file:
+        file.write(json.dumps({"step": step, **figures}) + "\n")
+    bar.update(step, **figures)
