@@ -1,7 +1,9 @@
-"""A config as plain data: what a run writes down, and how two configs differ."""
+"""A config as plain data: what a run writes down, and its difference."""
 
 import dataclasses
 from typing import Any
+
+from aw_jax.core import trees
 
 
 def to_dict(config: Any) -> Any:
@@ -18,18 +20,6 @@ def to_dict(config: Any) -> Any:
     return str(config)
 
 
-def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """{dotted path: value} of a tree made by `to_dict`."""
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    flat = {}
-    for key, value in tree.items():
-        flat |= flatten(value, f"{prefix}.{key}" if prefix else key)
-    return flat
-
-
 def diff(ours: Any, theirs: Any) -> dict[str, tuple[Any, Any]]:
-    """{dotted path: (ours, theirs)} wherever two configs or their dicts part."""
-    a, b = flatten(to_dict(ours)), flatten(to_dict(theirs))
-    paths = [*a, *(path for path in b if path not in a)]
-    return {p: (a.get(p), b.get(p)) for p in paths if a.get(p) != b.get(p)}
+    """{dotted path: (ours, theirs)} wherever two configs part."""
+    return trees.diff(to_dict(ours), to_dict(theirs))

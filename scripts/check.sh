@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Lint, format, types, layers and tests, in the environment this is called from.
+#   scripts/check.sh [--slow] [pytest arguments]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PYTHON=${PYTHON:-python3}
+
+marks="not slow and not parity"
+if [ "${1:-}" = "--slow" ]; then
+  marks="not parity"
+  shift
+fi
+
+"$PYTHON" -m ruff format --check .
+"$PYTHON" -m ruff check .
+"$PYTHON" -m ty check --python "$("$PYTHON" -c 'import sys; print(sys.prefix)')" aw_jax
+"$PYTHON" -m pytest -q -m "$marks" "$@"
