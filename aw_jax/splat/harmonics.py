@@ -1,0 +1,78 @@
+"""View-dependent color as real spherical harmonics, signs and order as in Inria's code.
+
+    color(d) = max(1/2 + sum_u basis_u(d) sh_u, 0),   d = unit(mean - camera centre)
+
+There is no upper clamp: a color above one is the renderer's to keep and the loss's to see.
+"""
+
+import jax.numpy as jnp
+
+from aw_jax.core.arrays import Array, Float
+
+DC = 0.28209479177387814
+"""The constant harmonic, 1 / (2 sqrt(pi))."""
+
+
+def basis(directions: Float[Array, "*b 3"], *, degree: int) -> Float[Array, "*b u"]:
+    """The harmonics up to `degree` (0 to 3) along unit `directions`."""
+    x, y, z = directions[..., 0], directions[..., 1], directions[..., 2]
+    terms = [jnp.full_like(x, DC)]
+    if degree >= 1:
+        terms += [c * p for c, p in zip((-C1, C1, -C1), (y, z, x), strict=True)]
+    if degree >= 2:
+        terms += _second(x, y, z)
+    if degree >= 3:
+        terms += _third(x, y, z)
+    return jnp.stack(terms, axis=-1)
+
+
+C1 = 0.4886025119029199
+
+
+def _second(
+    x: Float[Array, "*b"], y: Float[Array, "*b"], z: Float[Array, "*b"]
+) -> list[Float[Array, "*b"]]:
+    return [
+        1.0925484305920792 * x * y,
+        -1.0925484305920792 * y * z,
+        0.9461746957575601 * z * z - 0.3153915652525201,
+        -1.0925484305920792 * x * z,
+        0.5462742152960396 * (x * x - y * y),
+    ]
+
+
+def _third(
+    x: Float[Array, "*b"], y: Float[Array, "*b"], z: Float[Array, "*b"]
+) -> list[Float[Array, "*b"]]:
+    xx, yy, zz = x * x, y * y, z * z
+    return [
+        -0.5900435899266435 * y * (3 * xx - yy),
+        2.890611442640554 * x * y * z,
+        -0.4570457994644658 * y * (5 * zz - 1),
+        z * (1.865881662950577 * zz - 1.119528997770346),
+        -0.4570457994644658 * x * (5 * zz - 1),
+        1.445305721320277 * z * (xx - yy),
+        -0.5900435899266435 * x * (xx - 3 * yy),
+    ]
+
+
+def colors(
+    sh: Float[Array, "g u 3"], directions: Float[Array, "*v g 3"], *, degree: int
+) -> Float[Array, "*v g 3"]:
+    """The color of each Gaussian seen along its unit direction, at least 0.
+
+    The clamp passes the whole gradient at exactly 0, as torch's does.
+    """
+    weights = basis(directions, degree=degree)[..., None]
+    color = 0.5 + jnp.sum(weights * sh[:, : weights.shape[-2]], axis=-2)
+    return jnp.where(color >= 0, color, 0)
+
+
+def sh_from_rgb(rgb: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
+    """The constant coefficient that shows `rgb` from everywhere."""
+    return (rgb - 0.5) / DC
+
+
+def rgb_from_sh(sh: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
+    """The color of a constant coefficient."""
+    return sh * DC + 0.5

@@ -1,0 +1,1 @@
+"""Compositing backends: the same two functions, once in XLA and once in C++."""

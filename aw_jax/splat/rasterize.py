@@ -1,0 +1,230 @@
+"""`render`: splats and cameras to images, alpha and depth, differentiable throughout.
+
+Projection and color are plain jax, so their gradients come from autodiff; compositing is
+one `custom_vjp` over a backend in `kernels/`. Red, green, blue and z are blended alike,
+as four features; the background is added behind what they leave.
+"""
+
+import functools
+import importlib
+from collections.abc import Callable
+from types import ModuleType
+
+import jax
+import jax.numpy as jnp
+
+from aw_jax.core.arrays import Array, Bool, Float, Int, PyTree
+from aw_jax.core.pytrees import pytree, replace
+from aw_jax.geometry.cameras import Cameras
+from aw_jax.splat import projection
+from aw_jax.splat.gaussians import Splat
+from aw_jax.splat.kernels import xla
+from aw_jax.splat.projection import Projected
+from aw_jax.splat.settings import RenderSettings
+
+ALPHA_FLOOR = 1e-10
+DEFAULT = RenderSettings()
+
+
+@pytree
+class RenderStats:
+    """What a render found out about itself; no gradients."""
+
+    radii: Float[Array, "*v g"]
+    """Larger half extent in pixels; 0: not drawn."""
+    intersections: Int[Array, "*v"]
+    """Pairs of a Gaussian and a tile it touches."""
+    overflow: Bool[Array, "*v"]
+    """True: more than 2^31 pairs, the farthest Gaussians are missing."""
+
+
+@pytree
+class Rendering:
+    """Images of a splat from a batch of cameras."""
+
+    color: Float[Array, "*v h w 3"]
+    """Over the background; never clipped above."""
+    alpha: Float[Array, "*v h w"]
+    """Share of light that the splat stops."""
+    depth: Float[Array, "*v h w"]
+    """z in the camera's frame, world units; 0 where nothing is seen."""
+    stats: RenderStats
+
+
+@pytree
+class Blended:
+    """What a backend returns."""
+
+    features: Float[Array, "v h w c"]
+    transmittance: Float[Array, "v h w"]
+    intersections: Int[Array, " v"]
+    overflow: Bool[Array, " v"]
+
+
+def render(
+    splat: Splat,
+    cameras: Cameras,
+    *,
+    settings: RenderSettings = DEFAULT,
+    background: Float[Array, " 3"] | None = None,
+    screen_offsets: Float[Array, "*v g 2"] | None = None,
+) -> Rendering:
+    """Renders `splat` from every camera of any batch.
+
+    Gradients reach the splat, the poses and intrinsics of the cameras, and `background`
+    (black if None). `screen_offsets` (pixels) move the projected means; pass zeros, and
+    their cotangent is dL/dmean on the screen, which densification thresholds.
+    """
+    batch = cameras.intrinsics.shape[:-2]
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[-2:]), cameras)
+    if screen_offsets is not None:
+        screen_offsets = screen_offsets.reshape(-1, *screen_offsets.shape[-2:])
+    projected, features = _prepare(splat, flat, screen_offsets, settings)
+    screen = (cameras.width, cameras.height)
+    blended = composite(settings, screen, projected, features)
+    radii = jnp.max(projected.radii, axis=-1)
+    rendering = _finish(blended, radii, background, settings)
+    return jax.tree.map(lambda x: x.reshape(*batch, *x.shape[1:]), rendering)
+
+
+@functools.partial(jax.jit, static_argnames="settings")
+def _prepare(
+    splat: Splat,
+    cameras: Cameras,
+    screen_offsets: Float[Array, "v g 2"] | None,
+    settings: RenderSettings,
+) -> tuple[Projected, Float[Array, "v g 4"]]:
+    projected = projection.project(splat, cameras, settings)
+    if screen_offsets is not None:
+        means2d = projected.means2d + screen_offsets
+        projected = replace(projected, means2d=means2d)
+    color = projection.shade(splat, cameras, settings)
+    return projected, jnp.concatenate([color, projected.depths[..., None]], axis=-1)
+
+
+@functools.partial(jax.jit, static_argnames="settings")
+def _finish(
+    blended: Blended,
+    radii: Float[Array, "v g"],
+    background: Float[Array, " 3"] | None,
+    settings: RenderSettings,
+) -> Rendering:
+    color, depth = blended.features[..., :3], blended.features[..., 3]
+    alpha = 1 - blended.transmittance
+    if background is not None:
+        color = color + blended.transmittance[..., None] * background
+    if settings.depth == "expected":
+        depth = depth / jnp.maximum(alpha, ALPHA_FLOOR)
+    stats = RenderStats(
+        radii=radii, intersections=blended.intersections, overflow=blended.overflow
+    )
+    return Rendering(color=color, alpha=alpha, depth=depth, stats=stats)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def composite(
+    settings: RenderSettings,
+    screen: tuple[int, int],
+    projected: Projected,
+    features: Float[Array, "v g c"],
+) -> Blended:
+    """Blends `features` front to back onto a `screen` of (width, height) pixels."""
+    views, gaussians, channels = features.shape
+    if gaussians == 0:
+        image = (views, screen[1], screen[0])
+        return Blended(
+            features=jnp.zeros((*image, channels), features.dtype),
+            transmittance=jnp.ones(image, features.dtype),
+            intersections=jnp.zeros(views, jnp.int32),
+            overflow=jnp.zeros(views, bool),
+        )
+    forward = _folding_views(_kernel(settings, screen, "forward"))
+    out = forward(*_inputs(projected, features))
+    return Blended(
+        features=out[0], transmittance=out[1], intersections=out[2], overflow=out[3]
+    )
+
+
+def _composite_fwd(
+    settings: RenderSettings,
+    screen: tuple[int, int],
+    projected: Projected,
+    features: Float[Array, "v g c"],
+) -> tuple[Blended, PyTree]:
+    blended = composite(settings, screen, projected, features)
+    return blended, (projected, features, blended)
+
+
+def _composite_bwd(
+    settings: RenderSettings,
+    screen: tuple[int, int],
+    residuals: PyTree,
+    cotangent: Blended,
+) -> tuple[Projected, Float[Array, "v g c"]]:
+    projected, features, blended = residuals
+    zeros = jax.tree.map(jnp.zeros_like, projected)
+    if features.shape[1] == 0:
+        return zeros, features
+    backward = _folding_views(_kernel(settings, screen, "backward"))
+    d_means2d, d_conics, d_opacities, d_features = backward(
+        *_inputs(projected, features),
+        blended.features,
+        blended.transmittance,
+        cotangent.features,
+        cotangent.transmittance,
+    )
+    shape = replace(zeros, means2d=d_means2d, conics=d_conics, opacities=d_opacities)
+    return shape, d_features
+
+
+composite.defvjp(_composite_fwd, _composite_bwd)
+
+
+def _inputs(projected: Projected, features: Array) -> tuple[Array, ...]:
+    """The arguments that both functions of a backend begin with."""
+    p = projected
+    return p.means2d, p.conics, p.opacities, features, p.depths, p.radii
+
+
+def _kernel(settings: RenderSettings, screen: tuple[int, int], name: str) -> Callable:
+    return functools.partial(
+        getattr(_backend(settings), name),
+        width=screen[0],
+        height=screen[1],
+        max_alpha=settings.max_alpha,
+        capacity=settings.capacity,
+    )
+
+
+def _backend(settings: RenderSettings) -> ModuleType:
+    """The module that composites; the native one is compiled only when asked for."""
+    if settings.backend == "xla" or (settings.backend == "auto" and not _has_native()):
+        return xla
+    return importlib.import_module("aw_jax.splat.kernels.native")
+
+
+def _has_native() -> bool:
+    if jax.default_backend() != "cpu":
+        return False
+    try:
+        return importlib.import_module("aw_jax.splat.kernels.native").available()
+    except ModuleNotFoundError:
+        return False
+
+
+def _folding_views(kernel: Callable) -> Callable:
+    """Makes `jax.vmap` of a kernel one call with more views."""
+    call = jax.custom_batching.custom_vmap(kernel)
+
+    @call.def_vmap
+    def fold(size: int, batched: list[bool], *args: Array) -> tuple:
+        full = [
+            x if b else jnp.broadcast_to(x, (size, *x.shape))
+            for x, b in zip(args, batched, strict=True)
+        ]
+        views = full[0].shape[1]
+        out = call(*(x.reshape(size * views, *x.shape[2:]) for x in full))
+        out = tuple(x.reshape(size, views, *x.shape[1:]) for x in out)
+        return out, (True,) * len(out)
+
+    return call
