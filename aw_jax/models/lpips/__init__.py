@@ -1,0 +1,1 @@
+"""LPIPS: learned perceptual distances and maps, official and shift-tolerant."""
