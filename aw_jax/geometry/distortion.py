@@ -23,6 +23,7 @@ from aw_jax.core.errors import UserError
 _LARGEST_COEFFICIENT = 1e6
 _NEWTON_STEPS = 30
 _CONVERGED = 1e-9
+_STRIP = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,16 +102,19 @@ def source_pixels(
     """For each pixel of the pinhole image, its position (u, v) in the distorted photo.
 
     Both images have the same intrinsics and size; pixel centres are at +0.5. The second
-    value is False where the photo has no pixel for the ray.
+    value is False where the photo has no pixel for the ray. Positions are float32 and
+    found a strip of rows at a time: a photo may be large.
     """
-    focal, centre = np.diag(intrinsics)[:2], intrinsics[:2, 2]
-    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1) + 0.5
-    rays = (grid - centre) / focal
-    with np.errstate(all="ignore"):
-        pixels = distort(rays, distortion) * focal + centre
-        inside = np.all((pixels >= 0) & (pixels <= [width, height]), axis=-1)
-        before_fold = _length(rays)[..., 0] < fold_radius(distortion)
-    return pixels, inside & before_fold
+    pixels = np.empty((height, width, 2), np.float32)
+    known = np.empty((height, width), bool)
+    for top in range(0, height, _STRIP):
+        rows = np.arange(top, min(top + _STRIP, height)) + 0.5
+        grid = np.stack(np.meshgrid(np.arange(width) + 0.5, rows), axis=-1)
+        strip = slice(top, top + _STRIP)
+        pixels[strip], known[strip] = _seen_at(
+            grid, intrinsics, distortion, size=(width, height)
+        )
+    return pixels, known
 
 
 def undistorted(
@@ -118,11 +122,29 @@ def undistorted(
     pixels: Float[np.ndarray, "h w 2"],
 ) -> UInt8[np.ndarray, "h w c"]:
     """The photo resampled (bicubic) at `pixels`, its border repeated outside."""
-    at = np.nan_to_num(pixels - 0.5, nan=-1.0).clip(-1e4, 1e6).astype(np.float32)
+    at = pixels.astype(np.float32) - np.float32(0.5)
     across, down = np.moveaxis(at, -1, 0)
     return cv2.remap(
         photo, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
+
+
+def _seen_at(
+    grid: Float[np.ndarray, "h w 2"],
+    intrinsics: Float[np.ndarray, "3 3"],
+    distortion: Distortion,
+    *,
+    size: tuple[int, int],
+) -> tuple[Float[np.ndarray, "h w 2"], Bool[np.ndarray, "h w"]]:
+    """Positions in the photo for pinhole positions, and whether it has pixels there."""
+    focal, centre = np.diag(intrinsics)[:2], intrinsics[:2, 2]
+    with np.errstate(all="ignore"):
+        rays = (grid - centre) / focal
+        pixels = distort(rays, distortion) * focal + centre
+        inside = np.all((pixels >= 0) & (pixels <= size), axis=-1)
+        before_fold = _length(rays)[..., 0] < fold_radius(distortion)
+    outside = np.maximum(size, 1) * 2.0
+    return np.nan_to_num(pixels, nan=-1.0).clip(-outside, outside), inside & before_fold
 
 
 def _length(x: Float[np.ndarray, "*b 2"]) -> Float[np.ndarray, "*b 1"]:

@@ -1,0 +1,17 @@
+"""What a splat is fitted to: images, their cameras, and how much each pixel counts."""
+
+from aw_jax.core.arrays import Array, Float
+from aw_jax.core.pytrees import pytree
+from aw_jax.geometry.cameras import Cameras
+
+
+@pytree
+class Targets:
+    """Images of one size; a capture of mixed sizes is a tuple of these."""
+
+    images: Float[Array, "v h w 3"]
+    """In [0, 1]."""
+    cameras: Cameras
+    """One camera an image, of the images' size."""
+    weights: Float[Array, "v h w"] | None = None
+    """0 where a pixel is not known, as outside an undistorted photo; None: all 1."""
