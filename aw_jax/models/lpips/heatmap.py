@@ -9,28 +9,22 @@ no scaling per clip and no filter over time.
 import json
 from pathlib import Path
 
-import jax.numpy as jnp
+import numpy as np
 
-from aw_jax.core.arrays import Array, Float
+from aw_jax.core.arrays import Float
 from aw_jax.core.errors import UserError
-from aw_jax.models.lpips.network import Features, Lpips, Range, distance_map
+from aw_jax.models.lpips.network import Range
 
 FED: Range = "[-1,1]"
 """Heatmaps feed the nets what they were made for."""
 CONSTANTS = Path(__file__).with_name("constants.json")
 
 
-def heatmap(
-    net: Lpips,
-    clean: Features,
-    artifact: Features,
-    *,
-    size: tuple[int, int],
-    constant: float,
-) -> Float[Array, "b h w"]:
-    """Heatmaps in [0, 1] of artifact frames, from features fed `FED`."""
-    distances = distance_map(net, clean, artifact, size=size)
-    return jnp.clip(distances / constant, 0.0, 1.0)
+def scale(
+    distances: Float[np.ndarray, "*b"], *, constant: float
+) -> Float[np.ndarray, "*b"]:
+    """Heatmaps in [0, 1] from distance maps of features fed `FED`."""
+    return np.clip(distances / constant, 0.0, 1.0)
 
 
 def stored_constant(name: str) -> float:

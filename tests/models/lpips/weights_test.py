@@ -52,8 +52,16 @@ def test_official_vgg_agrees_with_lpips_j(tmp_path, monkeypatch):
     x, y = (network.features(net, v, fed="[-1,1]") for v in (a, b))
     model = peer.LPIPS()
     stretched = (2 * a - 1, 2 * b - 1)
-    params = model.init(jax.random.key(0), *stretched)
-    want = model.apply(params, *stretched).ravel()
+    shapes = jax.eval_shape(model.init, jax.random.key(0), *stretched)["params"]
+    params = {"vgg": {}}
+    for layer, kernel, bias in zip(
+        sorted(shapes["vgg"]), net.kernels, net.biases, strict=True
+    ):
+        params["vgg"][layer] = {"kernel": kernel, "bias": bias}
+    for i, head in enumerate(net.heads):
+        params[f"lins_{i}"] = {"layer": {"kernel": head[None, None, :, None]}}
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, shapes)
+    want = model.apply({"params": params}, *stretched).ravel()
     np.testing.assert_allclose(network.distance(net, x, y), want, rtol=1e-5)
 
 
