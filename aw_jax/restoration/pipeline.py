@@ -1,0 +1,176 @@
+"""From pixels to pixels: artifact clip -> heatmap (LoRA1) -> restored clip (LoRA2)."""
+
+import jax
+import jax.numpy as jnp
+
+from aw_jax.core.arrays import Array, Float, Key
+from aw_jax.core.errors import UserError
+from aw_jax.core.keys import named
+from aw_jax.core.pytrees import pytree, static
+from aw_jax.flow.schedules import uniform
+from aw_jax.flow.solver import euler
+from aw_jax.models.ltx.patchify import latents_from_tokens, tokens_from_latents
+from aw_jax.models.ltx.positions import coordinates
+from aw_jax.models.ltx.transformer import Transformer
+from aw_jax.models.ltx.vae import VideoVAE
+from aw_jax.restoration.anchoring import anchored_frames, reference_latents
+from aw_jax.restoration.heatmap import full_video, null_video, scheduled_heatmap
+from aw_jax.restoration.losses import Permissions
+from aw_jax.restoration.method import MethodConfig, bind
+from aw_jax.restoration.objective import Velocity
+from aw_jax.restoration.triplet import doublet, target_slice, triplet
+
+
+@pytree
+class RestorationModels:
+    """One frozen backbone under two adapters, and the video VAE."""
+
+    vae: VideoVAE
+    predictor: Transformer
+    """The backbone with LoRA1."""
+    restorer: Transformer
+    """The same arrays with LoRA2."""
+    prompt: Float[Array, "l t"]
+    """Embedding of the one prompt of restoration."""
+    method: MethodConfig = static()
+
+
+@pytree
+class Clip:
+    """A broken clip between two photos."""
+
+    artifact: Float[Array, "f h w 3"]
+    """Renders in [0, 1], f = 8 m + 1."""
+    first: Float[Array, "h w 3"]
+    """The photo at frame 0."""
+    last: Float[Array, "h w 3"]
+    """The photo at the last frame."""
+
+
+SHORTEST = 9
+
+
+def check_clip(clip: Clip) -> None:
+    """Raises UserError unless the clip is long enough and its parts fit together."""
+    frames, height, width, _ = clip.artifact.shape
+    if frames < SHORTEST:
+        raise UserError(
+            f"The clip has {frames} frames, at least {SHORTEST} (8 n + 1) are needed: "
+            "give a longer clip."
+        )
+    for name, photo in (("first", clip.first), ("last", clip.last)):
+        if photo.shape != (height, width, 3):
+            raise UserError(
+                f"The {name} view is {photo.shape[1]} x {photo.shape[0]} pixels, the "
+                f"clip is {width} x {height}: give photos of the clip's size."
+            )
+
+
+def predict_heatmap(
+    models: RestorationModels, clip: Clip, key: Key[Array, ""]
+) -> Float[Array, "f h w"]:
+    """Where the clip is broken: 0 as it should be, 1 beyond use; 0 where anchored."""
+    method = models.method
+    artifact = models.vae.encode(clip.artifact[None])
+    velocity = _bound(models, models.predictor, artifact)
+    reference = tokens_from_latents(_reference(models, clip))
+    start = _start(method, tokens_from_latents(artifact), named(key, "heatmap"))
+
+    def velocity_at(
+        target: Float[Array, "1 n c"], t: Float[Array, ""]
+    ) -> Float[Array, "1 n c"]:
+        sequence = doublet(reference, target, t[None])
+        return target_slice(sequence, velocity(sequence))
+
+    found = euler(velocity_at, start, uniform(method.steps))
+    video = models.vae.decode(latents_from_tokens(found, *artifact.shape[1:4]))[0]
+    anchored = anchored_frames(len(video), method.anchoring.trailing)
+    return jnp.where(anchored[:, None, None], 0.0, video.mean(axis=-1).clip(0, 1))
+
+
+def restore(
+    models: RestorationModels,
+    clip: Clip,
+    heatmap: Float[Array, "f h w"],
+    key: Key[Array, ""],
+) -> Float[Array, "f h w 3"]:
+    """The clip as it should look, in [0, 1] (Sec. 4.3)."""
+    method = models.method
+    artifact = models.vae.encode(clip.artifact[None])
+    velocity = _bound(models, models.restorer, artifact)
+    reference = tokens_from_latents(_reference(models, clip))
+    shown = jnp.broadcast_to(heatmap[..., None], clip.artifact.shape)
+    heat = tokens_from_latents(models.vae.encode(shown[None]))
+    allowed = permissions(models.vae, clip.artifact.shape[:3], method)
+    start = _start(method, tokens_from_latents(artifact), named(key, "restore"))
+
+    def velocity_at(
+        target: Float[Array, "1 n c"], t: Float[Array, ""]
+    ) -> Float[Array, "1 n c"]:
+        scheduled = scheduled_heatmap(
+            heat,
+            t[None],
+            full=allowed.full,
+            null=allowed.null,
+            schedule=method.schedule,
+        )
+        sequence = triplet(reference, target, scheduled, t[None])
+        return target_slice(sequence, velocity(sequence))
+
+    found = euler(velocity_at, start, uniform(method.steps))
+    latents = latents_from_tokens(found, *artifact.shape[1:4])
+    return _pixels(models, latents, artifact, clip.artifact).clip(0, 1)
+
+
+def permissions(
+    vae: VideoVAE, size: tuple[int, int, int], method: MethodConfig
+) -> Permissions:
+    """Tokens of z_full and z_null for clips of `size` (frames, rows, columns)."""
+    white = full_video(*size, trailing=method.anchoring.trailing)
+    videos = jnp.stack([white, null_video(*size)])
+    full, null = tokens_from_latents(vae.encode(videos))
+    return Permissions(full=full, null=null)
+
+
+def _bound(
+    models: RestorationModels, transformer: Transformer, latents: Array
+) -> Velocity:
+    config = models.vae.config
+    grid = coordinates(
+        *latents.shape[1:4],
+        time_stride=config.time_stride,
+        space_stride=config.space_stride,
+        rope_time=transformer.config.rope_time,
+    )
+    offset = models.method.segment_offset
+    return bind(transformer, prompt=models.prompt, coords=grid, segment_offset=offset)
+
+
+def _reference(models: RestorationModels, clip: Clip) -> Float[Array, "1 n y x c"]:
+    return reference_latents(
+        models.vae.encode,
+        clip.artifact[None],
+        clip.first[None],
+        clip.last[None],
+        models.method.anchoring,
+    )
+
+
+def _start(
+    method: MethodConfig, artifact: Float[Array, "b n c"], key: Key[Array, ""]
+) -> Float[Array, "b n c"]:
+    if method.source == "artifact":
+        return artifact
+    return jax.random.normal(key, artifact.shape, artifact.dtype)
+
+
+def _pixels(
+    models: RestorationModels,
+    latents: Float[Array, "1 n y x c"],
+    artifact: Float[Array, "1 n y x c"],
+    pixels: Float[Array, "f h w 3"],
+) -> Float[Array, "f h w 3"]:
+    decoded = models.vae.decode(latents)[0]
+    if not models.method.bypass:
+        return decoded
+    return pixels + decoded - models.vae.decode(artifact)[0]
