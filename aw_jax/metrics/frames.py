@@ -56,6 +56,14 @@ class FrameFigures:
         means = {name: mean.value for name, mean in self.accumulators().items()}
         return {"lpips": None} | means
 
+    def part(self, frames: slice) -> "FrameFigures":
+        """The figures of some of the frames."""
+        return FrameFigures(
+            psnr=self.psnr[frames],
+            ssim=self.ssim[frames],
+            lpips=None if self.lpips is None else self.lpips[frames],
+        )
+
     def accumulators(self) -> dict[str, Mean]:
         """Mergeable means by figure, without those that do not exist."""
         found = {"psnr": self.psnr, "ssim": self.ssim, "lpips": self.lpips}
