@@ -57,8 +57,13 @@ def from_bytes(record: bytes, *, where: str) -> ClipRecord:
             f"{where}: expected a clip record with {', '.join(REQUIRED)}, "
             f"got {', '.join(arrays) or 'no array'}; is this a folder of latents?"
         )
-    known = {name: arrays.get(name) for name in (*REQUIRED, *OPTIONAL)}
-    return ClipRecord(**known, notes=notes)
+    return ClipRecord(
+        clean=arrays["clean"],
+        artifact=arrays["artifact"],
+        heatmap=arrays.get("heatmap"),
+        mask=arrays.get("mask"),
+        notes=notes,
+    )
 
 
 def read_clips(path: str | Path) -> list[ClipRecord]:

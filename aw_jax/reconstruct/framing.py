@@ -15,7 +15,7 @@ from aw_jax.geometry.cameras import Cameras
 def _scale_and_offset(
     width: int, height: int, *, to_width: int, to_height: int
 ) -> tuple[float, float, float]:
-    """Scale and offsets in x' = scale * x + offset, from a view's pixels to the frame."""
+    """Scale and offsets in x' = scale * x + offset, from view to frame pixels."""
     scale = max(to_width / width, to_height / height)
     return scale, (to_width - scale * width) / 2, (to_height - scale * height) / 2
 

@@ -30,6 +30,8 @@ class MethodConfig:
     loses is not lost. Not the paper's; for a VAE that loses much."""
     steps: int = 8
     """Steps of the sampler, uniform from t = 1."""
+    fps: float = 24.0
+    """Frames per second that positions in time are told in."""
     segment_offset: float = 0.0
     """Seconds added to the time coordinate per segment; 0 shares one grid."""
 

@@ -83,7 +83,7 @@ def predict_heatmap(
         return target_slice(sequence, velocity(sequence))
 
     found = euler(velocity_at, start, uniform(method.steps))
-    video = models.vae.decode(latents_from_tokens(found, *artifact.shape[1:4]))[0]
+    video = models.vae.decode(_grid(found, artifact))[0]
     anchored = anchored_frames(len(video), method.anchoring.trailing)
     return jnp.where(anchored[:, None, None], 0.0, video.mean(axis=-1).clip(0, 1))
 
@@ -118,30 +118,44 @@ def restore(
         return target_slice(sequence, velocity(sequence))
 
     found = euler(velocity_at, start, uniform(method.steps))
-    latents = latents_from_tokens(found, *artifact.shape[1:4])
+    latents = _grid(found, artifact)
     return _pixels(models, latents, artifact, clip.artifact).clip(0, 1)
 
 
 def permissions(
-    vae: VideoVAE, size: tuple[int, int, int], method: MethodConfig
+    vae: VideoVAE, size: tuple[int, ...], method: MethodConfig
 ) -> Permissions:
     """Tokens of z_full and z_null for clips of `size` (frames, rows, columns)."""
-    white = full_video(*size, trailing=method.anchoring.trailing)
-    videos = jnp.stack([white, null_video(*size)])
+    frames, height, width = size
+    white = full_video(frames, height, width, trailing=method.anchoring.trailing)
+    videos = jnp.stack([white, null_video(frames, height, width)])
     full, null = tokens_from_latents(vae.encode(videos))
     return Permissions(full=full, null=null)
+
+
+def positions(
+    vae: VideoVAE,
+    transformer: Transformer,
+    size: tuple[int, ...],
+    method: MethodConfig,
+) -> Float[Array, "n 3"]:
+    """Seconds, row and column of every token of latents of `size`."""
+    config = vae.config
+    frames, height, width = size
+    return coordinates(
+        frames,
+        height,
+        width,
+        fps=method.fps,
+        rope_time=transformer.config.rope_time,
+        strides=(config.time_stride, config.space_stride, config.space_stride),
+    )
 
 
 def _bound(
     models: RestorationModels, transformer: Transformer, latents: Array
 ) -> Velocity:
-    config = models.vae.config
-    grid = coordinates(
-        *latents.shape[1:4],
-        time_stride=config.time_stride,
-        space_stride=config.space_stride,
-        rope_time=transformer.config.rope_time,
-    )
+    grid = positions(models.vae, transformer, latents.shape[1:4], models.method)
     offset = models.method.segment_offset
     return bind(transformer, prompt=models.prompt, coords=grid, segment_offset=offset)
 
@@ -162,6 +176,13 @@ def _start(
     if method.source == "artifact":
         return artifact
     return jax.random.normal(key, artifact.shape, artifact.dtype)
+
+
+def _grid(
+    tokens: Float[Array, "1 n c"], like: Float[Array, "1 n y x c"]
+) -> Float[Array, "1 n y x c"]:
+    frames, height, width = like.shape[1:4]
+    return latents_from_tokens(tokens, frames=frames, height=height, width=width)
 
 
 def _pixels(
