@@ -1,6 +1,6 @@
 """Compiles `composite.cc` at first use and keeps the library in a cache.
 
-The file's name is a hash of everything that decides what it holds: source, flags, CPU
+The file's name is a hash of everything that decides what it holds: sources, flags, CPU
 and jaxlib version. It is written aside and renamed, so processes that start together
 all find a whole library. `AW_JAX_CACHE` moves the cache, `AW_JAX_NO_NATIVE` switches
 the native backend off, `CXX` chooses the compiler.
@@ -101,7 +101,8 @@ def cache_folder() -> Path:
 
 def _load(compiler: str, cpu: str) -> ctypes.CDLL:
     flags = (*FLAGS, *MATHS, *machine_flags(cpu))
-    parts = (SOURCE.read_text(), *flags, cpu, jaxlib.__version__)
+    sources = (p.read_text() for p in (SOURCE, *sorted(SOURCE.parent.glob("*.h"))))
+    parts = (*sources, *flags, cpu, jaxlib.__version__)
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
     path = cache_folder() / f"composite-{key}.so"
     if path.exists():
