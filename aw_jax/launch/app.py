@@ -10,39 +10,59 @@
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from absl import app, flags
 
 from aw_jax.config import overrides, recipes
+from aw_jax.config.report import to_dict
 from aw_jax.core.errors import UserError
+from aw_jax.runs.folder import RunFolder
+from aw_jax.runs.progress import say
 
 C = TypeVar("C")
 FLAGS = flags.FLAGS
 
 flags.DEFINE_string("config", None, "A recipe: a python file with get_config().")
 flags.DEFINE_string("out", None, "The folder of this run; the same one resumes.")
-flags.DEFINE_integer("seed", 0, "The seed of everything random.")
+flags.DEFINE_integer("seed", 0, "The seed of everything random.", lower_bound=0)
 flags.DEFINE_boolean("debug", False, "Show the traceback of an error.")
 
+SHARED = ("seed",)
 USER_ERROR = 2
 INTERRUPTED = 130
 
 
-def launch(run: Callable[[C], None], preset: C) -> None:
-    """Parses the command line, resolves the config and calls `run` with it.
+def launch(run: Callable[[C, RunFolder], None], preset: C, own: Sequence[str]) -> None:
+    """Parses the command line, opens the run's folder, and calls `run`.
+
+    `run` checks its input before it calls `RunFolder.begin`: then an error leaves
+    `--out` as it was.
 
     Args:
-        run: the launcher's work; reads its own flags from `FLAGS`.
+        run: the launcher's work on a config and a folder.
         preset: the config without a recipe; a recipe must be of its type.
+        own: names of the launcher's own flags; they are noted with the config.
     """
-    sys.exit(_status(run, preset, sys.argv))
+    sys.exit(_status(run, preset, own, sys.argv))
 
 
-def _status(run: Callable[[C], None], preset: C, argv: Sequence[str]) -> int:
+def _status(
+    run: Callable[[C, RunFolder], None],
+    preset: C,
+    own: Sequence[str],
+    argv: Sequence[str],
+) -> int:
     logging.getLogger("absl").setLevel(logging.WARNING)
     try:
-        run(_config(preset, argv))
+        config = _config(preset, argv)
+        flagged = {name: FLAGS[name].value for name in (*own, *SHARED)}
+        folder = RunFolder(required("out"), {"config": to_dict(config)} | flagged)
+        if folder.finished:
+            say(f"{folder.path} is finished: see {folder.path / 'metrics.json'}.")
+            return 0
+        run(config, folder)
     except UserError as error:
         return _complain(error)
     except KeyboardInterrupt:
@@ -75,8 +95,24 @@ def _complain(error: UserError) -> int:
 
 
 def required(name: str) -> Any:
-    """The value of a flag that the launcher cannot do without."""
+    """The value of a flag that the launcher cannot do without.
+
+    Raises:
+        UserError: it was not given.
+    """
     value = FLAGS[name].value
     if value is None:
         raise UserError(f"--{name} is missing; --help says what it takes.")
     return value
+
+
+def existing(name: str) -> Path:
+    """The path of a flag, which must exist.
+
+    Raises:
+        UserError: it was not given, or there is nothing.
+    """
+    path = Path(required(name))
+    if not path.exists():
+        raise UserError(f"--{name}={path}: there is no such file or folder.")
+    return path

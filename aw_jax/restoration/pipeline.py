@@ -179,7 +179,7 @@ def _start(
 
 
 def _grid(
-    tokens: Float[Array, "1 n c"], like: Float[Array, "1 n y x c"]
+    tokens: Float[Array, "1 m c"], like: Float[Array, "1 n y x c"]
 ) -> Float[Array, "1 n y x c"]:
     frames, height, width = like.shape[1:4]
     return latents_from_tokens(tokens, frames=frames, height=height, width=width)

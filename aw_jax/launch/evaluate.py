@@ -1,0 +1,28 @@
+"""Figures of a folder of predictions against a folder of truths, matched by name.
+
+python -m aw_jax.launch.evaluate --task=reconstruction --pred=DIR --gt=DIR --out=DIR
+"""
+
+from absl import flags
+
+from aw_jax.evaluate.figures import TASKS, EvaluateConfig, evaluate
+from aw_jax.evaluate.tables import result_table
+from aw_jax.launch import app
+from aw_jax.runs.folder import RunFolder
+
+flags.DEFINE_enum("task", "reconstruction", sorted(TASKS), "What is measured.")
+flags.DEFINE_string("pred", None, "Folder of predicted frames or videos.")
+flags.DEFINE_string("gt", None, "Folder of true frames or videos.")
+
+
+def run(config: EvaluateConfig, folder: RunFolder) -> None:
+    """Measures, prints the table and writes metrics.json."""
+    task, prediction, truth = app.FLAGS.task, app.existing("pred"), app.existing("gt")
+    result = evaluate(task, prediction, truth, config=config)
+    folder.begin()
+    print(result_table(result))
+    folder.finish(result)
+
+
+if __name__ == "__main__":
+    app.launch(run, EvaluateConfig(), own=("task", "pred", "gt"))

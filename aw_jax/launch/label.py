@@ -1,0 +1,29 @@
+"""LPIPS heatmaps for every clip of a folder of pairs, written into the clips' shards.
+
+python -m aw_jax.launch.label --data=DIR --out=DIR
+"""
+
+from absl import flags
+
+from aw_jax.data import records
+from aw_jax.dataengine.label_shards import describe, label_folder
+from aw_jax.dataengine.labels import LabelConfig, Labeller
+from aw_jax.launch import app
+from aw_jax.runs.folder import RunFolder
+from aw_jax.runs.progress import progress
+
+flags.DEFINE_string("data", None, "Folder of clip records.")
+
+
+def run(config: LabelConfig, folder: RunFolder) -> None:
+    """Labels shard after shard; one that carries this label already is kept."""
+    data = app.existing("data")
+    label = describe(Labeller(config))
+    with progress("label", len(records.shards(data))) as bar:
+        folder.begin()
+        count = label_folder(data, config=config, told=lambda done, _: bar.update(done))
+    folder.finish({"label": label, "labelled": count})
+
+
+if __name__ == "__main__":
+    app.launch(run, LabelConfig(), own=("data",))
