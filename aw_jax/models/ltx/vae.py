@@ -40,13 +40,13 @@ class VideoVAE(nnx.Module):
         self,
         latents: Float[Array, "b g y x c"],
         *,
-        timestep: Float[Array, ""] | float = 0.0,
+        timestep: Float[Array, "*t"] | float = 0.0,
     ) -> Float[Array, "b f h w 3"]:
         """The video of normalised latents, about [0, 1] and not clamped.
 
         Args:
             latents: Normalised latents.
-            timestep: How noisy they are, 0 (clean) to 1 (noise).
+            timestep: How noisy they are, 0 (clean) to 1 (noise); one, or one a clip.
         """
         batch = jnp.broadcast_to(jnp.asarray(timestep, jnp.float32), latents.shape[:1])
         return (self.decoder(self.restore(latents), batch) + 1) / 2
@@ -72,9 +72,8 @@ def check_size(config: VAEConfig, shape: tuple[int, ...]) -> None:
     frames, height, width = shape[1:4]
     t, s = config.time_stride, config.space_stride
     if frames % t != 1 % t:
-        raise UserError(
-            f"The VAE takes {t} n + 1 frames, got {frames}: use {frames // t * t + 1}."
-        )
+        fewer = (frames - 1) // t * t + 1
+        raise UserError(f"The VAE takes {t} n + 1 frames, got {frames}: use {fewer}.")
     if height % s or width % s:
         raise UserError(
             f"The VAE takes sides that are multiples of {s} pixels, got "

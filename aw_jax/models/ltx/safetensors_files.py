@@ -1,0 +1,104 @@
+"""Weights on disk: one reader and writer for every .safetensors file of the project.
+
+Tensors travel as numpy arrays under the names of the file, bfloat16 as ml_dtypes'. A
+file's own configuration is JSON under the metadata key `config`.
+"""
+
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from aw_jax.core.errors import UserError
+from aw_jax.runs.atomic import replacing
+
+Tensor = Shaped[np.ndarray, "..."]
+
+
+def save_tensors(
+    path: str | Path, tensors: dict[str, Tensor], *, metadata: dict[str, str]
+) -> None:
+    """Writes `tensors` and `metadata` to `path`, atomically."""
+    dense = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    with replacing(path) as aside:
+        save_file(dense, aside, metadata=metadata)
+
+
+def tensor_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor of the file, by name; no tensor is read.
+
+    Raises:
+        UserError: The file is absent or no safetensors file.
+    """
+    with _opened(path) as file:
+        names = file.keys()
+        return {name: tuple(file.get_slice(name).get_shape()) for name in names}
+
+
+def iterate_tensors(
+    path: str | Path, names: Collection[str]
+) -> Iterator[tuple[str, Tensor]]:
+    """(name, array) of each of `names` in turn, so that only one is held at a time."""
+    with _opened(path) as file:
+        for name in names:
+            yield name, file.get_tensor(name)
+
+
+def file_metadata(path: str | Path) -> dict[str, str]:
+    """The strings that the file carries beside its tensors."""
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+def file_config(path: str | Path) -> dict[str, Any]:
+    """The JSON object under the metadata key `config`; empty if the file has none."""
+    text = file_metadata(path).get("config", "{}")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{path}: the metadata `config` is no JSON ({error})."
+        ) from None
+
+
+def check_names(
+    path: str | Path, *, found: Collection[str], expected: Collection[str]
+) -> None:
+    """Raises UserError unless the names `found` are exactly those `expected`."""
+    missing = sorted(set(expected) - set(found))
+    unused = sorted(set(found) - set(expected))
+    if missing or unused:
+        raise UserError(
+            f"{path}: tensors do not fit the model: {_listed(missing)} missing, "
+            f"{_listed(unused)} not used."
+        )
+
+
+def check_shape(
+    path: str | Path, name: str, found: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    """Raises UserError unless the shapes of tensor `name` agree."""
+    if tuple(found) != tuple(expected):
+        raise UserError(
+            f"{path}: tensor {name} has shape {tuple(found)}, the model expects "
+            f"{tuple(expected)}."
+        )
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"{len(names)} ({shown})" if names else "0"
+
+
+def _opened(path: str | Path) -> Any:
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file; expected a .safetensors file.")
+    try:
+        return safe_open(path, framework="numpy")
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a readable safetensors file ({error}).") from None
