@@ -1,0 +1,63 @@
+"""Multi-head attention with queries and keys normalised over all heads at once."""
+
+import jax.numpy as jnp
+from flax import nnx
+
+from aw_jax.core.arrays import Array, Float, Int
+from aw_jax.nn.linear import FLOAT32, Linear, Types
+from aw_jax.nn.norms import RMSNorm
+from aw_jax.nn.rope import Rotation, rotate
+from aw_jax.nn.softmax_attention import Kernel, attend
+
+
+class Attention(nnx.Module):
+    """Self-attention, or attention of tokens to a context (LTX-Video `attn1`, `attn2`).
+
+    q and k pass an RMS norm over the whole width, and turn by their position, before
+    the heads are split.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        heads: int,
+        rngs: nnx.Rngs,
+        kernel: Kernel = "auto",
+        types: Types = FLOAT32,
+    ) -> None:
+        self.to_q = Linear(width, width, rngs=rngs, types=types)
+        self.to_k = Linear(width, width, rngs=rngs, types=types)
+        self.to_v = Linear(width, width, rngs=rngs, types=types)
+        self.to_out = Linear(width, width, rngs=rngs, types=types)
+        self.norm_q = RMSNorm(width, eps=1e-5, param_dtype=types.params)
+        self.norm_k = RMSNorm(width, eps=1e-5, param_dtype=types.params)
+        self.heads, self.kernel, self.dtype = heads, kernel, types.compute
+
+    def __call__(
+        self,
+        x: Float[Array, "b m d"],
+        context: Float[Array, "b l d"] | None = None,
+        *,
+        turn: Rotation | None = None,
+        lengths: Int[Array, " b"] | None = None,
+    ) -> Float[Array, "b m d"]:
+        """What each token reads from `context` (itself by default).
+
+        Args:
+            x: the tokens that ask.
+            context: the tokens that answer.
+            turn: positions of the tokens, for self-attention.
+            lengths: how many leading context tokens count.
+        """
+        context = x if context is None else context
+        q, k = self.norm_q(self.to_q(x)), self.norm_k(self.to_k(context))
+        if turn is not None:
+            q, k = rotate(q, turn), rotate(k, turn)
+        q, k, v = (self._split(a) for a in (q, k, self.to_v(context)))
+        read = attend(q, k, v, lengths=lengths, kernel=self.kernel)
+        return self.to_out(read.reshape(x.shape))
+
+    def _split(self, x: Float[Array, "b n d"]) -> Float[Array, "b n k e"]:
+        x = x.astype(jnp.dtype(self.dtype))
+        return x.reshape(*x.shape[:-1], self.heads, -1)

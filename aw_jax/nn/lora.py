@@ -1,0 +1,190 @@
+"""Low-rank adapters as surgery on a built model.
+
+    W' = W + (alpha / r) A B,    A [.., inputs, r] random, B [.., r, outputs] zero
+
+so an adapted model starts as its base. The base keeps its arrays and its paths;
+adapters live beside each kernel under their own name, several on one base, one active
+at a time. Layers stacked for a scan get adapters stacked the same way.
+
+    model = lora.attach(model, name="restorer", rank=128, alpha=128, rngs=rngs)
+    graphdef, adapter, frozen = lora.split(model, "restorer")
+    grads = jax.grad(lambda a: loss(lora.join(graphdef, a, frozen)))(adapter)
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from aw_jax.core.arrays import Array, Float, PyTree
+from aw_jax.nn.linear import Linear, Types
+
+TARGETS = r".*\.attn\d+\.to_(q|k|v|out)|.*\.ff\.(up|down)"
+"""The projections of every attention and both layers of every feed-forward."""
+
+
+class LoRAParam(nnx.Param):
+    """A parameter of an adapter."""
+
+
+class LowRank(nnx.Module):
+    """One adapter of one layer: the update `scale * a b`."""
+
+    def __init__(self, a: Array, b: Array, *, scale: float | int) -> None:
+        self.a, self.b = LoRAParam(a), LoRAParam(b)
+        self.scale = scale
+
+    def __call__(self, x: Float[Array, "*b i"]) -> Float[Array, "*b o"]:
+        """What the adapter adds to the layer's output at input `x`."""
+        a, b = self.a[...].astype(x.dtype), self.b[...].astype(x.dtype)
+        return ((x @ a) @ b) * jnp.asarray(self.scale, x.dtype)
+
+
+class AdaptedLinear(Linear):
+    """A `Linear` with the same kernel at the same path, and adapters by name."""
+
+    def __init__(self, base: Linear) -> None:
+        self.kernel, self.bias, self.dtype = base.kernel, base.bias, base.dtype
+        self.adapters = nnx.Dict()
+        self.active: str | None = None
+
+    def __call__(self, x: Float[Array, "*b i"]) -> Float[Array, "*b o"]:
+        """The base's output plus the active adapter's."""
+        y = super().__call__(x)
+        if self.active is None:
+            return y
+        return y + self.adapters[self.active](x.astype(y.dtype))
+
+
+def attach(
+    model: nnx.Module,
+    *,
+    name: str,
+    rank: int,
+    alpha: float | int,
+    rngs: nnx.Rngs,
+    targets: str = TARGETS,
+) -> nnx.Module:
+    """A model that shares the base's arrays and has one more adapter, now active.
+
+    Args:
+        model: any module that holds `Linear` layers.
+        name: of the adapter.
+        rank: r, the width of the bottleneck.
+        alpha: the update is scaled by alpha / r.
+        rngs: draws A, kaiming-uniform: U(-1, 1) / sqrt(inputs).
+        targets: regular expression that a layer's dotted path must match in full.
+
+    Raises:
+        ValueError: no layer matches, or the name is taken.
+    """
+    model = nnx.clone(model)
+    found = [
+        (path, node)
+        for path, node in nnx.iter_modules(model)
+        if isinstance(node, Linear) and re.fullmatch(targets, "." + _dotted(path))
+    ]
+    if not found:
+        raise ValueError(f"lora.attach: no Linear layer matches targets={targets!r}.")
+    for path, node in found:
+        layer = node if isinstance(node, AdaptedLinear) else AdaptedLinear(node)
+        if name in layer.adapters:
+            raise ValueError(f"lora.attach: {_dotted(path)} already has {name!r}.")
+        layer.adapters[name] = _draw(layer, rank, alpha, rngs)
+        if layer is not node:
+            _put(model, path, layer)
+    return activate(model, name)
+
+
+def _draw(layer: Linear, rank: int, alpha: float | int, rngs: nnx.Rngs) -> LowRank:
+    *stack, inputs, outputs = layer.kernel.shape
+    bound = inputs**-0.5
+    shape = (*stack, inputs, rank)
+    a = jax.random.uniform(rngs.params(), shape, jnp.float32, -bound, bound)
+    return LowRank(a, jnp.zeros((*stack, rank, outputs)), scale=alpha / rank)
+
+
+def _dotted(path: tuple[Any, ...]) -> str:
+    return ".".join(map(str, path))
+
+
+def _put(model: nnx.Module, path: tuple[Any, ...], layer: nnx.Module) -> None:
+    *above, last = path
+    node: Any = model
+    for part in above:
+        node = node[part] if isinstance(part, int) else getattr(node, part)
+    if isinstance(last, int):
+        node[last] = layer
+    else:
+        setattr(node, last, layer)
+
+
+def adapted_layers(model: nnx.Module) -> Iterator[tuple[str, AdaptedLinear]]:
+    """Dotted path and layer of everything that has adapters, sorted by path."""
+    found = {_dotted(p): n for p, n in nnx.iter_modules(model)}
+    for path in sorted(found):
+        node = found[path]
+        if isinstance(node, AdaptedLinear):
+            yield path, node
+
+
+def activate(model: nnx.Module, name: str | None) -> nnx.Module:
+    """The same model, arrays shared, that runs with adapter `name` (None: the base).
+
+    Raises:
+        ValueError: there is no such adapter.
+    """
+    model = nnx.clone(model)
+    layers = [layer for _, layer in adapted_layers(model)]
+    known = {key for layer in layers for key in layer.adapters}
+    if name is not None and name not in known:
+        raise ValueError(f"no adapter {name!r}; the model has {sorted(known)}.")
+    for layer in layers:
+        layer.active = name if name is not None and name in layer.adapters else None
+    return model
+
+
+def only(model: nnx.Module, name: str | None) -> nnx.Module:
+    """`activate`, and every other adapter left out of the model."""
+    model = activate(model, name)
+    for _, layer in adapted_layers(model):
+        for other in [key for key in layer.adapters if key != name]:
+            del layer.adapters[other]
+    return model
+
+
+def split(model: nnx.Module, name: str) -> tuple[nnx.GraphDef, PyTree, PyTree]:
+    """(graphdef, adapter, frozen): the active adapter's arrays apart from all others.
+
+    Adapters of other names are left out. Both trees are plain nested dicts.
+    """
+    graphdef, adapter, frozen = nnx.split(only(model, name), LoRAParam, ...)
+    return graphdef, nnx.to_pure_dict(adapter), nnx.to_pure_dict(frozen)
+
+
+def join(graphdef: nnx.GraphDef, adapter: PyTree, frozen: PyTree) -> Any:
+    """The model that `split` took apart, with these arrays."""
+    return nnx.merge(graphdef, adapter, frozen)
+
+
+def merge(model: nnx.Module, name: str) -> nnx.Module:
+    """A model without adapters whose kernels hold `W + (alpha / r) A B`."""
+    model = only(model, name)
+    for path, node in list(nnx.iter_modules(model)):
+        if isinstance(node, AdaptedLinear):
+            _put(model, path, _merged(node, name))
+    return model
+
+
+def _merged(layer: AdaptedLinear, name: str) -> Linear:
+    plain = Linear(1, 1, rngs=nnx.Rngs(0), types=Types(compute=layer.dtype))
+    plain.kernel, plain.bias = layer.kernel, layer.bias
+    if name in layer.adapters:
+        low = layer.adapters[name]
+        kernel = layer.kernel[...]
+        update = low.scale * jnp.matmul(low.a[...], low.b[...])
+        plain.kernel = nnx.Param((kernel + update).astype(kernel.dtype))
+    return plain

@@ -1,0 +1,36 @@
+"""Normalisation over the last axis, always in float32.
+
+rms(x)   = x / sqrt(mean(x^2) + eps)
+layer(x) = (x - mean(x)) / sqrt(var(x) + eps)
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from aw_jax.core.arrays import Array, Float
+
+
+def rms_norm(x: Float[Array, "*b d"], *, eps: float) -> Float[Array, "*b d"]:
+    """`x` over its root mean square, float32."""
+    x = x.astype(jnp.float32)
+    return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + eps)
+
+
+def layer_norm(x: Float[Array, "*b d"], *, eps: float) -> Float[Array, "*b d"]:
+    """`x` with zero mean and unit variance, no gain, float32."""
+    x = x.astype(jnp.float32)
+    x = x - jnp.mean(x, axis=-1, keepdims=True)
+    return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + eps)
+
+
+class RMSNorm(nnx.Module):
+    """`rms_norm` with a learnt gain per channel."""
+
+    def __init__(self, width: int, *, eps: float, param_dtype: str = "float32") -> None:
+        self.weight = nnx.Param(jnp.ones((width,), jnp.dtype(param_dtype)))
+        self.eps = eps
+
+    def __call__(self, x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
+        """The normalised `x` times the gain, float32."""
+        return rms_norm(x, eps=self.eps) * self.weight[...].astype(jnp.float32)

@@ -1,0 +1,67 @@
+"""Softmax attention: one function, the kernel picked for the machine.
+
+`rows` walks over heads and blocks of query rows with a plain softmax over all keys, and
+computes the scores again in the backward pass: memory grows with the token count, not
+its square, and the scores of a block stay in the cache of a CPU core. `plain` is the
+textbook form. `cudnn` is the flash kernel of NVIDIA GPUs (16-bit types only).
+"""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from aw_jax.core.arrays import Array, Float, Int
+from aw_jax.nn.row_attention import row_attention
+
+Kernel = Literal["auto", "rows", "plain", "xla", "cudnn"]
+_SMALL = 256 * 256
+
+
+def attend(
+    q: Float[Array, "b m k e"],
+    k: Float[Array, "b n k e"],
+    v: Float[Array, "b n k e"],
+    *,
+    lengths: Int[Array, " b"] | None = None,
+    kernel: Kernel = "auto",
+) -> Float[Array, "b m k e"]:
+    """Softmax(q k / sqrt(e)) v over the first `lengths` keys (all by default)."""
+    if kernel == "auto":
+        kernel = _pick(q, k, lengths)
+    if kernel == "plain":
+        return plain_attention(q, k, v, lengths=lengths)
+    if kernel == "rows":
+        if lengths is not None:
+            raise ValueError("kernel 'rows' takes no lengths; use 'plain' or 'xla'.")
+        return row_attention(q, k, v)
+    fused: Literal["xla", "cudnn"] = "cudnn" if kernel == "cudnn" else "xla"
+    return jax.nn.dot_product_attention(
+        q, k, v, key_value_seq_lengths=lengths, implementation=fused
+    )
+
+
+def _pick(q: Array, k: Array, lengths: Array | None) -> Kernel:
+    if jax.default_backend() == "gpu":
+        half = q.dtype in (jnp.bfloat16, jnp.float16)
+        return "cudnn" if half and q.shape[-1] % 8 == 0 else "xla"
+    if lengths is not None or q.shape[1] * k.shape[1] <= _SMALL:
+        return "plain"
+    return "rows" if jax.default_backend() == "cpu" else "xla"
+
+
+def plain_attention(
+    q: Float[Array, "b m k e"],
+    k: Float[Array, "b n k e"],
+    v: Float[Array, "b n k e"],
+    *,
+    lengths: Int[Array, " b"] | None = None,
+) -> Float[Array, "b m k e"]:
+    """The definition, with all scores in memory; softmax in float32."""
+    scores = jnp.einsum("bmke,bnke->bkmn", q, k, preferred_element_type=jnp.float32)
+    scores = scores * q.shape[-1] ** -0.5
+    if lengths is not None:
+        seen = jnp.arange(k.shape[1]) < lengths[:, None]
+        scores = jnp.where(seen[:, None, None], scores, -jnp.inf)
+    weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
+    return jnp.einsum("bkmn,bnke->bmke", weights, v)
