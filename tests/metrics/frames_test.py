@@ -3,7 +3,6 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from aw_jax.core.errors import UserError
-from aw_jax.metrics import frames
 from aw_jax.metrics.frames import FrameMetricsConfig, frame_figures, variants
 from aw_jax.models.lpips import network, weights
 
@@ -44,7 +43,7 @@ def test_figures_are_those_of_the_eight_bit_files():
 
 def test_lpips_is_the_named_nets_distance(monkeypatch):
     net = random_net("lpips-alex")
-    monkeypatch.setattr(weights, "load", lambda name: net)
+    monkeypatch.setattr(weights, "_found", lambda name: net)
     noisy, truths = views()
     config = FrameMetricsConfig(lpips_net="lpips-alex", lpips_fed="[0,1]")
     got = frame_figures(noisy, truths, config=config).lpips
@@ -63,10 +62,7 @@ def test_frames_equal_to_their_truth_stay_out_of_mean_psnr():
 
 
 def test_missing_weights_leave_lpips_null_with_the_reason(monkeypatch):
-    def absent(name):
-        raise UserError("not installed")
-
-    monkeypatch.setattr(weights, "load", absent)
+    monkeypatch.setattr(weights, "_found", lambda name: "not installed")
     config = FrameMetricsConfig(lpips_net="st-lpips-vgg")
     figures = frame_figures(*views(), config=config)
     assert figures.lpips is None
@@ -83,7 +79,7 @@ def test_variants_name_padding_net_and_range():
 
 def test_images_too_small_for_the_net_are_refused(monkeypatch):
     net = random_net("lpips-alex")
-    monkeypatch.setattr(frames.weights, "load", lambda name: net)
+    monkeypatch.setattr(weights, "_found", lambda name: net)
     tiny = [np.zeros((20, 40, 3), np.float32)]
     with pytest.raises(UserError, match="40x20"):
         frame_figures(tiny, tiny, config=FrameMetricsConfig(lpips_net="lpips-alex"))

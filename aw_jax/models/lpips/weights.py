@@ -43,7 +43,6 @@ SHA256 = {
 """Digests, or the leading digits that torchvision puts into its file names."""
 
 
-@cache
 def load(name: str) -> Lpips:
     """The net `name` with its weights.
 
@@ -53,16 +52,25 @@ def load(name: str) -> Lpips:
     """
     if name not in ARCHITECTURES:
         raise UserError(f"lpips net: expected one of {', '.join(NETS)}, got {name!r}.")
-    return _LOADERS[name](name)
+    found = _found(name)
+    if isinstance(found, str):
+        raise UserError(found)
+    return found
 
 
 def missing(name: str) -> str | None:
     """Why the net `name` cannot be loaded, or None where it can."""
+    found = _found(name)
+    return found if isinstance(found, str) else None
+
+
+@cache
+def _found(name: str) -> Lpips | str:
+    """The net, or why there is none: looked for once, the network asked once."""
     try:
-        load(name)
+        return _LOADERS[name](name)
     except UserError as error:
         return str(error)
-    return None
 
 
 def from_arrays(
