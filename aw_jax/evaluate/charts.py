@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 WIDTH, HEIGHT = 400.0, 230.0
-LEFT, RIGHT, TOP, BOTTOM = 48.0, 12.0, 28.0, 34.0
+LEFT, RIGHT, TOP, BOTTOM = 48.0, 20.0, 28.0, 34.0
 
 Points = Sequence[tuple[float, float]]
 

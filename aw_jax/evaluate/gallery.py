@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -68,7 +67,10 @@ def _strip(strip: Strip, side: int, quality: int) -> str:
     figures = "".join(
         _figure(label, path, truth, side, quality) for label, path in strip.pictures
     )
-    columns = f"grid-template-columns: repeat({len(strip.pictures)}, 1fr)"
+    width = max(_column_width(path) for _, path in strip.pictures if path is not None)
+    columns = (
+        f"grid-template-columns: repeat({len(strip.pictures)}, minmax(0, {width}px))"
+    )
     return (
         f'<p class="name">{escape(strip.name)}</p>'
         f'<div class="strip" style="{columns}">{figures}</div>'
@@ -86,6 +88,12 @@ def _figure(
         f'<figure><img alt="{escape(label)}" src="{_inlined(path, side, quality)}">'
         f"<figcaption><span>{escape(label)}</span>{note}</figcaption></figure>"
     )
+
+
+def _column_width(path: Path) -> int:
+    """Pixels on the page: tall pictures narrower, small ones not blown up far."""
+    height, width = images.read(path).shape[:2]
+    return round(min(380, 430 * width / height, 2.5 * width))
 
 
 def _inlined(path: Path, side: int, quality: int) -> str:
@@ -106,7 +114,6 @@ def _coloured(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]
     return cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)
 
 
-@cache
 def _decibels(path: Path, truth: Path) -> str:
     a, b = (dequantise(jnp.asarray(images.read(p))) for p in (path, truth))
     return f"{float(psnr(a, b)):.2f} dB" if a.shape == b.shape else ""
