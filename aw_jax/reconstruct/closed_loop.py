@@ -86,7 +86,7 @@ class Watch:
     """How the loop tells what it does; it never learns anything from this."""
 
     phase: Callable[[str], Any]
-    """Context manager around a phase: fit, render, restore, distil."""
+    """Context manager around a phase: base fit, render, restore, distil."""
     on_step: Callable[[fit.Progress], None] | None = None
     measure: Callable[[Splat], dict[str, float]] | None = None
     """Figures of a splat, noted for the curve over rounds."""

@@ -1,0 +1,96 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from aw_jax.core.errors import UserError
+from aw_jax.core.pytrees import replace
+from aw_jax.models.ltx import config as ltx_config
+from aw_jax.models.ltx import vae_config
+from aw_jax.models.ltx.transformer import Transformer
+from aw_jax.models.ltx.vae import VideoVAE
+from aw_jax.restoration import pipeline
+from aw_jax.restoration.heatmap import CONSTANT
+from aw_jax.restoration.method import MethodConfig
+
+KEY = jax.random.key(0)
+TRANSFORMER = dataclasses.replace(ltx_config.PROBE, in_channels=8, out_channels=8)
+
+
+@pytest.fixture(scope="module")
+def models():
+    transformer = Transformer(TRANSFORMER, rngs=nnx.Rngs(1))
+    return pipeline.RestorationModels(
+        vae=VideoVAE(vae_config.PROBE, rngs=nnx.Rngs(0)),
+        predictor=transformer,
+        restorer=transformer,
+        prompt=jax.random.normal(KEY, (1, TRANSFORMER.caption_channels)),
+        method=MethodConfig(steps=2, schedule=CONSTANT),
+    )
+
+
+def clip(frames=25):
+    keys = jax.random.split(KEY, 3)
+    return pipeline.Clip(
+        artifact=jax.random.uniform(keys[0], (frames, 32, 64, 3)),
+        first=jax.random.uniform(keys[1], (32, 64, 3)),
+        last=jax.random.uniform(keys[2], (32, 64, 3)),
+    )
+
+
+PREDICT = jax.jit(pipeline.predict_heatmap)
+RESTORE = jax.jit(pipeline.restore)
+
+
+def test_heatmap_is_zero_where_views_are_anchored(models):
+    heatmap = np.asarray(PREDICT(models, clip(), KEY))
+    assert heatmap.shape == (25, 32, 64)
+    assert not heatmap[0].any()
+    assert not heatmap[17:].any()
+    assert heatmap[1:17].any()
+    assert heatmap.min() >= 0
+    assert heatmap.max() <= 1
+
+
+def test_restored_frames_depend_on_heatmap_photos_and_seed(models):
+    heatmap = jnp.zeros((25, 32, 64)).at[1:17].set(0.5)
+    base = RESTORE(models, clip(), heatmap, KEY)
+    assert base.shape == (25, 32, 64, 3)
+    np.testing.assert_array_equal(base, RESTORE(models, clip(), heatmap, KEY))
+    other = replace(clip(), last=clip().first)
+    changed = (
+        RESTORE(models, clip(), heatmap / 2, KEY),
+        RESTORE(models, other, heatmap, KEY),
+        RESTORE(models, clip(), heatmap, jax.random.key(1)),
+    )
+    for found in changed:
+        assert float(jnp.abs(found - base).max()) > 1e-6
+
+
+def test_the_restorer_never_sees_the_last_renders(models):
+    """With noise as source, Eq. 1 hides the last k renders altogether."""
+    heatmap = jnp.zeros((25, 32, 64))
+    other = replace(clip(), artifact=clip().artifact.at[17:].set(0.3).at[0].set(0.9))
+    np.testing.assert_array_equal(
+        RESTORE(models, clip(), heatmap, KEY), RESTORE(models, other, heatmap, KEY)
+    )
+
+
+def test_no_velocity_from_the_artifact_with_bypass_changes_nothing(models):
+    still = nnx.clone(models.restorer)
+    still.proj_out.kernel[...] = jnp.zeros_like(still.proj_out.kernel[...])
+    still.proj_out.bias[...] = jnp.zeros_like(still.proj_out.bias[...])
+    method = MethodConfig(source="artifact", bypass=True, steps=1)
+    plain = replace(models, restorer=still, method=method)
+    restored = RESTORE(plain, clip(), jnp.zeros((25, 32, 64)), KEY)
+    np.testing.assert_allclose(restored, clip().artifact, atol=1e-5)
+
+
+def test_short_clips_and_photos_of_another_size_are_refused():
+    with pytest.raises(UserError, match="has 8 frames, at least 9"):
+        pipeline.check_clip(clip(frames=8))
+    with pytest.raises(UserError, match="last view is 32 x 64"):
+        pipeline.check_clip(replace(clip(), last=jnp.zeros((64, 32, 3))))
