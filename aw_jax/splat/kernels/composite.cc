@@ -280,12 +280,12 @@ template <int C>
 void forward_view(const View& v, const Workers& workers, float* features,
                   float* transmittance, int32_t* counts) {
   const Bins bins = bin(v, workers);
-  std::atomic<uint32_t> evaluated{0};
+  std::atomic<int64_t> evaluated{0};
   workers.each(bins.start.size() - 1, [&](int64_t tile) {
     evaluated += composite<C>(v, bins, tile, features, transmittance);
   });
   counts[0] = bins.start.back();
-  counts[1] = evaluated * kLanes;
+  counts[1] = std::min<int64_t>(evaluated * kLanes, INT32_MAX);
 }
 
 template <int C>
@@ -312,6 +312,7 @@ using Ints = ffi::Buffer<ffi::S32>;
 struct Batch {
   int64_t views = 1;
   View first;
+  bool fits;  // all arrays have the sizes that `features` and the image imply
 
   Batch(const Floats& means, const Floats& conics, const Floats& opacities,
         const Floats& features, const Floats& depths, const Ints& radii,
@@ -324,6 +325,11 @@ struct Batch {
     first.means = means.typed_data(), first.conics = conics.typed_data();
     first.opacities = opacities.typed_data(), first.features = features.typed_data();
     first.depths = depths.typed_data(), first.radii = radii.typed_data();
+    const size_t all = views * first.gaussians;
+    fits = means.element_count() == 2 * all && conics.element_count() == 3 * all &&
+           opacities.element_count() == all && depths.element_count() == all &&
+           radii.element_count() == 2 * all && first.channels <= kMaxChannels &&
+           int64_t(image.element_count()) == views * first.width * first.height;
   }
 
   View at(int64_t i) const {
@@ -337,8 +343,7 @@ struct Batch {
   // Many views: one thread each, without barriers. Few: all threads share a view.
   template <typename F>
   ffi::Error each(ffi::ThreadPool pool, const F& work) const {
-    if (first.channels > kMaxChannels)
-      return ffi::Error::InvalidArgument("features: at most 32 channels");
+    if (!fits) return ffi::Error::InvalidArgument("rasterizer: shapes do not fit");
     try {
       const Workers workers(&pool);
       if (views >= 2 * workers.count())
