@@ -12,8 +12,7 @@ at a time. Layers stacked for a scan get adapters stacked the same way.
 """
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +21,9 @@ from flax import nnx
 from aw_jax.core.arrays import Array, Float, PyTree
 from aw_jax.nn.linear import Linear, Types
 
-TARGETS = r".*\.attn\d+\.to_(q|k|v|out)|.*\.ff\.(up|down)"
+M = TypeVar("M", bound=nnx.Module)
+
+TARGETS = r"(.*\.)?(attn\d+\.to_(q|k|v|out)|ff\.(up|down))"
 """The projections of every attention and both layers of every feed-forward."""
 
 
@@ -60,14 +61,14 @@ class AdaptedLinear(Linear):
 
 
 def attach(
-    model: nnx.Module,
+    model: M,
     *,
     name: str,
     rank: int,
     alpha: float | int,
     rngs: nnx.Rngs,
     targets: str = TARGETS,
-) -> nnx.Module:
+) -> M:
     """A model that shares the base's arrays and has one more adapter, now active.
 
     Args:
@@ -81,21 +82,25 @@ def attach(
     Raises:
         ValueError: no layer matches, or the name is taken.
     """
-    model = nnx.clone(model)
-    found = [
-        (path, node)
-        for path, node in nnx.iter_modules(model)
-        if isinstance(node, Linear) and re.fullmatch(targets, "." + _dotted(path))
-    ]
+    found = {p: x for p, x in linear_layers(model).items() if re.fullmatch(targets, p)}
     if not found:
         raise ValueError(f"lora.attach: no Linear layer matches targets={targets!r}.")
-    for path, node in found:
-        layer = node if isinstance(node, AdaptedLinear) else AdaptedLinear(node)
-        if name in layer.adapters:
-            raise ValueError(f"lora.attach: {_dotted(path)} already has {name!r}.")
-        layer.adapters[name] = _draw(layer, rank, alpha, rngs)
-        if layer is not node:
+    drawn = {path: _draw(layer, rank, alpha, rngs) for path, layer in found.items()}
+    return insert(model, name, drawn)
+
+
+def insert(model: M, name: str, updates: dict[str, LowRank]) -> M:
+    """`attach` with updates that exist already, by the dotted path of their layer."""
+    model = nnx.clone(model)
+    layers = linear_layers(model)
+    for path, update in updates.items():
+        layer = layers[path]
+        if not isinstance(layer, AdaptedLinear):
+            layer = AdaptedLinear(layer)
             _put(model, path, layer)
+        if name in layer.adapters:
+            raise ValueError(f"lora: {path} already has an adapter {name!r}.")
+        layer.adapters[name] = update
     return activate(model, name)
 
 
@@ -107,38 +112,37 @@ def _draw(layer: Linear, rank: int, alpha: float | int, rngs: nnx.Rngs) -> LowRa
     return LowRank(a, jnp.zeros((*stack, rank, outputs)), scale=alpha / rank)
 
 
-def _dotted(path: tuple[Any, ...]) -> str:
-    return ".".join(map(str, path))
-
-
-def _put(model: nnx.Module, path: tuple[Any, ...], layer: nnx.Module) -> None:
-    *above, last = path
+def _put(model: nnx.Module, path: str, layer: nnx.Module) -> None:
+    above, _, last = path.rpartition(".")
     node: Any = model
-    for part in above:
-        node = node[part] if isinstance(part, int) else getattr(node, part)
-    if isinstance(last, int):
-        node[last] = layer
+    for part in filter(None, above.split(".")):
+        node = node[int(part)] if part.isdigit() else getattr(node, part)
+    if last.isdigit():
+        node[int(last)] = layer
     else:
         setattr(node, last, layer)
 
 
-def adapted_layers(model: nnx.Module) -> Iterator[tuple[str, AdaptedLinear]]:
-    """Dotted path and layer of everything that has adapters, sorted by path."""
-    found = {_dotted(p): n for p, n in nnx.iter_modules(model)}
-    for path in sorted(found):
-        node = found[path]
-        if isinstance(node, AdaptedLinear):
-            yield path, node
+def linear_layers(model: nnx.Module) -> dict[str, Linear]:
+    """Every `Linear` by its dotted path, sorted."""
+    found = {".".join(map(str, p)): node for p, node in nnx.iter_modules(model)}
+    return {p: x for p, x in sorted(found.items()) if isinstance(x, Linear)}
 
 
-def activate(model: nnx.Module, name: str | None) -> nnx.Module:
+def adapted_layers(model: nnx.Module) -> dict[str, AdaptedLinear]:
+    """Those among them that have room for adapters."""
+    layers = linear_layers(model).items()
+    return {path: x for path, x in layers if isinstance(x, AdaptedLinear)}
+
+
+def activate(model: M, name: str | None) -> M:
     """The same model, arrays shared, that runs with adapter `name` (None: the base).
 
     Raises:
         ValueError: there is no such adapter.
     """
     model = nnx.clone(model)
-    layers = [layer for _, layer in adapted_layers(model)]
+    layers = adapted_layers(model).values()
     known = {key for layer in layers for key in layer.adapters}
     if name is not None and name not in known:
         raise ValueError(f"no adapter {name!r}; the model has {sorted(known)}.")
@@ -147,10 +151,10 @@ def activate(model: nnx.Module, name: str | None) -> nnx.Module:
     return model
 
 
-def only(model: nnx.Module, name: str | None) -> nnx.Module:
+def only(model: M, name: str | None) -> M:
     """`activate`, and every other adapter left out of the model."""
     model = activate(model, name)
-    for _, layer in adapted_layers(model):
+    for layer in adapted_layers(model).values():
         for other in [key for key in layer.adapters if key != name]:
             del layer.adapters[other]
     return model
@@ -170,12 +174,11 @@ def join(graphdef: nnx.GraphDef, adapter: PyTree, frozen: PyTree) -> Any:
     return nnx.merge(graphdef, adapter, frozen)
 
 
-def merge(model: nnx.Module, name: str) -> nnx.Module:
+def merge(model: M, name: str) -> M:
     """A model without adapters whose kernels hold `W + (alpha / r) A B`."""
     model = only(model, name)
-    for path, node in list(nnx.iter_modules(model)):
-        if isinstance(node, AdaptedLinear):
-            _put(model, path, _merged(node, name))
+    for path, layer in adapted_layers(model).items():
+        _put(model, path, _merged(layer, name))
     return model
 
 

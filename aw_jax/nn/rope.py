@@ -12,6 +12,7 @@ band of frequencies. (LTX-Video transformer3d.py, `precompute_freqs_cis`.)
 """
 
 import jax.numpy as jnp
+import numpy as np
 
 from aw_jax.core.arrays import Array, Float
 from aw_jax.core.pytrees import pytree
@@ -27,9 +28,13 @@ class Rotation:
 
 
 def frequencies(width: int, *, theta: float = 1e4) -> Float[Array, " j"]:
-    """The width // 6 frequencies of each axis, ascending from pi/2 to theta pi/2."""
-    exponents = jnp.linspace(0.0, 1.0, width // 6, dtype=jnp.float32)
-    return jnp.float32(theta) ** exponents * (jnp.pi / 2)
+    """The width // 6 frequencies of each axis, ascending from pi/2 to theta pi/2.
+
+    Rounded to float32 once, at the end: the last is 5000 pi, where one unit in the last
+    place of the power would already turn a pair by 1e-3.
+    """
+    exponents = np.linspace(0.0, 1.0, width // 6)
+    return jnp.asarray(theta**exponents * (np.pi / 2), jnp.float32)
 
 
 def rotation(

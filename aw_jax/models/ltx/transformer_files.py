@@ -1,0 +1,111 @@
+"""The transformer in and out of files: one safetensors file, or a diffusers folder.
+
+A single file holds Lightricks' names under `model.diffusion_model.`, next to those of
+the autoencoder, and its shapes as JSON in the metadata (`config`, entry `transformer`).
+A diffusers folder holds `config.json` and one or several `diffusion_pytorch_model*`
+files; it does not say which `rope_time` it was trained with, so the caller must.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from aw_jax.core.errors import UserError
+from aw_jax.models.ltx import config as config_io
+from aw_jax.models.ltx import weights
+from aw_jax.models.ltx.safetensors_files import (
+    file_config,
+    iterate_tensors,
+    save_tensors,
+    tensor_shapes,
+)
+from aw_jax.models.ltx.transformer import Transformer
+from aw_jax.models.ltx.weights import Layout, Tensor
+
+PREFIX = "model.diffusion_model."
+"""Of the transformer's tensors in a single-file checkpoint."""
+
+
+def save_transformer(
+    path: str | Path,
+    model: Transformer,
+    *,
+    dtype: str | None = None,
+    metadata: dict[str, str] | None = None,
+) -> None:
+    """Writes a single file with Lightricks' names and the config in its metadata.
+
+    Args:
+        path: of the .safetensors file.
+        model: adapters that it may carry are left out.
+        dtype: what the tensors are stored as; by default what they are.
+        metadata: further strings for the file's header.
+    """
+    config = json.dumps({"transformer": config_io.to_upstream(model.config)})
+    header = (metadata or {}) | {"config": config}
+    save_tensors(path, single_file_tensors(model, dtype=dtype), metadata=header)
+
+
+def single_file_tensors(
+    model: Transformer, *, dtype: str | None = None
+) -> dict[str, Tensor]:
+    """The transformer's part of a single file, by name."""
+    tensors = weights.to_upstream(model, "lightricks").items()
+    kept = {PREFIX + name: array for name, array in tensors}
+    if dtype is None:
+        return kept
+    return {name: array.astype(jnp.dtype(dtype)) for name, array in kept.items()}
+
+
+def load_transformer(path: str | Path, **changes: Any) -> Transformer:
+    """The transformer of a single file or of a diffusers folder.
+
+    Args:
+        path: of the file or folder.
+        changes: fields of `TransformerConfig` that no file decides: `dtype`,
+            `param_dtype`, `remat`, `unroll`, ...; `rope_time` for a folder.
+
+    Raises:
+        UserError: no such file, not a safetensors file, no config in it, or a tensor
+            is missing, unknown or mis-shaped.
+    """
+    if Path(path).is_dir():
+        return _load_folder(Path(path), **changes)
+    entry = file_config(path).get("transformer")
+    if entry is None:
+        raise UserError(
+            f"{path}: metadata `config` has no entry `transformer`; expected a "
+            "single-file LTX-Video checkpoint that embeds its config."
+        )
+    config = config_io.from_upstream(entry, **changes)
+    tensors = _prefixed(path)
+    return weights.from_upstream(config, tensors, "lightricks", source=path)
+
+
+def _prefixed(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
+    names = [name for name in tensor_shapes(path) if name.startswith(PREFIX)]
+    for name, tensor in iterate_tensors(path, names):
+        yield name.removeprefix(PREFIX), tensor
+
+
+def _load_folder(folder: Path, **changes: Any) -> Transformer:
+    if "rope_time" not in changes:
+        raise UserError(
+            f"{folder}: a diffusers folder does not tell rope_time; pass "
+            "rope_time='causal' (0.9.5, 13B) or 'plain'."
+        )
+    files = sorted(folder.glob("diffusion_pytorch_model*.safetensors"))
+    described = folder / "config.json"
+    if not files or not described.is_file():
+        raise UserError(
+            f"{folder}: expected config.json and diffusion_pytorch_model*.safetensors, "
+            f"got {sorted(p.name for p in folder.iterdir())}."
+        )
+    config = config_io.from_upstream(json.loads(described.read_text()), **changes)
+    layout: Layout = "diffusers"
+    every = (pair for f in files for pair in iterate_tensors(f, tensor_shapes(f)))
+    return weights.from_upstream(config, every, layout, source=folder)
