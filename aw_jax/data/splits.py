@@ -1,7 +1,7 @@
 """Which views are trained on and which are tested (protocols).
 
 Views are the photos that exist, in the order of their names' bytes, N of them. Tested
-are the indices 0, `test_every`, 2 `test_every`, ...; the others may be trained on, and n
+are the indices 0, `test_every`, 2 `test_every`, ...; the rest may be trained on, and n
 are taken at equal steps: rest[floor(linspace(0, len(rest) - 1, n) + 1/2)].
 
     all    the whole rest

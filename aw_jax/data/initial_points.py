@@ -1,0 +1,100 @@
+"""The points a fit starts from.
+
+    triangulate  from the training photos and the given poses alone; the default
+    filter       points of the capture's own model that a training view sees. Their
+                 positions were found with the test photos too: said beside the figure
+    random       none
+
+Points at random fill up what is found to a least number. They lie inside the training
+views' frusta, at the depths of the points found or, where these are too few, around the
+place the cameras look at.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from aw_jax.core.arrays import Float
+from aw_jax.core.errors import UserError
+from aw_jax.data.frusta import sample_frusta
+from aw_jax.data.triangulation import TriangulationConfig, triangulate
+from aw_jax.data.views import Scene
+
+Points = tuple[Float[np.ndarray, "p 3"], Float[np.ndarray, "p 3"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitialPointsConfig:
+    """Where points come from, and how many there are at least."""
+
+    protocol: Literal["triangulate", "filter", "random"] = "triangulate"
+    least: int = 5000
+    """Points at random are added up to this number."""
+    triangulation: TriangulationConfig = field(default_factory=TriangulationConfig)
+
+    def __post_init__(self) -> None:
+        """Refuses protocols that do not exist, and a start without points."""
+        if self.protocol not in ("triangulate", "filter", "random"):
+            raise UserError(
+                "initial_points.protocol must be triangulate, filter or random, got"
+                f" {self.protocol!r}."
+            )
+        if self.least < 1:
+            raise UserError(f"initial_points.least must be positive, got {self.least}.")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class InitialPoints:
+    """Points to start a fit from, those found first."""
+
+    points: Float[np.ndarray, "p 3"]
+    """World positions, float32."""
+    colors: Float[np.ndarray, "p 3"]
+    """In [0, 1], float32; mid-grey for a point at random."""
+    protocol: str
+    triangulated: int
+    """How many were triangulated, here or in the capture's model."""
+    added: int
+    """How many are random."""
+
+
+def initial_points(
+    scene: Scene, train: Sequence[str], config: InitialPointsConfig, *, seed: int
+) -> InitialPoints:
+    """Points for a fit to the views named in `train`; no other photo is read.
+
+    Raises:
+        UserError: `filter` without a model that says which photo sees which point.
+    """
+    views = scene.named(train)
+    if config.protocol == "triangulate":
+        positions, colors = triangulate(views, config.triangulation)
+    elif config.protocol == "filter":
+        positions, colors = _seen_by(scene, train)
+    else:
+        positions, colors = np.empty((0, 3)), np.empty((0, 3))
+    missing = max(0, config.least - len(positions))
+    random = sample_frusta(views, missing, around=positions, seed=seed)
+    return InitialPoints(
+        points=np.concatenate([positions, random]).astype(np.float32),
+        colors=np.concatenate([colors, np.full((missing, 3), 0.5)]).astype(np.float32),
+        protocol=config.protocol,
+        triangulated=len(positions),
+        added=missing,
+    )
+
+
+def _seen_by(scene: Scene, train: Iterable[str]) -> Points:
+    """The model's points that a training view observes."""
+    if scene.points is None or scene.points.observations is None:
+        raise UserError(
+            f"{scene.path}: initial_points.protocol=filter needs a COLMAP model with"
+            " points3D; use triangulate."
+        )
+    names = set(train)
+    seeing = [i for i, view in enumerate(scene.views) if view.name in names]
+    point, view = scene.points.observations.T
+    seen = np.unique(point[np.isin(view, seeing)])
+    return scene.points.positions[seen], scene.points.colors[seen] / 255
