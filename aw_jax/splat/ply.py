@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from plyfile import PlyData, PlyElement, PlyParseError
 
-from aw_jax.core.arrays import as_numpy
+from aw_jax.core.arrays import Array, Float, as_numpy
 from aw_jax.core.errors import UserError
 from aw_jax.runs import atomic
 from aw_jax.splat.gaussians import Splat, sh_degree
@@ -68,15 +68,12 @@ def load_ply(path: str | os.PathLike[str]) -> Splat:
             f"45, got {len(rest)} that start with f_rest_; export it again."
         )
     _check_values(path, rows, (*REQUIRED, *rest))
-    constant = _columns(rows, CONSTANT)[:, None]
-    channel_major = _columns(rows, rest).reshape(rows.size, 3, len(rest) // 3)
-    sh = np.concatenate([constant, np.swapaxes(channel_major, 1, 2)], axis=1)
     return Splat(
-        means=jnp.asarray(_columns(rows, POSITION)),
-        log_scales=jnp.asarray(_columns(rows, SCALE)),
-        quats=jnp.asarray(_columns(rows, ROTATION)),
-        logit_opacities=jnp.asarray(_columns(rows, ("opacity",))[:, 0]),
-        sh=jnp.asarray(sh),
+        sh=_harmonics(rows, rest),
+        means=_columns(rows, POSITION),
+        log_scales=_columns(rows, SCALE),
+        quats=_columns(rows, ROTATION),
+        logit_opacities=_columns(rows, ("opacity",))[:, 0],
     )
 
 
@@ -89,12 +86,23 @@ def _fill(rows: np.ndarray, names: tuple[str, ...], values: np.ndarray) -> None:
         rows[name] = values[:, column]
 
 
-def _columns(rows: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+def _columns(rows: np.ndarray, names: tuple[str, ...]) -> Float[Array, "g n"]:
     """The properties `names` as float32, one column each."""
     values = np.empty((rows.size, len(names)), np.float32)
     for column, name in enumerate(names):
         values[:, column] = rows[name]
-    return values
+    return jnp.asarray(values)
+
+
+def _harmonics(rows: np.ndarray, rest: tuple[str, ...]) -> Float[Array, "g u 3"]:
+    """Coefficients by harmonic, then channel; `rest` has them channel-major."""
+    each = len(rest) // 3
+    values = np.empty((rows.size, 1 + each, 3), np.float32)
+    for channel in range(3):
+        values[:, 0, channel] = rows[CONSTANT[channel]]
+        for u in range(each):
+            values[:, 1 + u, channel] = rows[rest[channel * each + u]]
+    return jnp.asarray(values)
 
 
 def _check_values(path: Path, rows: np.ndarray, names: tuple[str, ...]) -> None:
