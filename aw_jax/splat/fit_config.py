@@ -1,0 +1,165 @@
+"""The numbers of a fit; the defaults are those of 3D Gaussian Splatting.
+
+Everything that depends on the step is a `Schedule`, written for a fit of 30,000 steps
+and shrunk to the fit at hand, so that `FitConfig(steps=2000)` is a whole small fit and
+not the beginning of a large one.
+"""
+
+import dataclasses
+import functools
+import math
+
+from aw_jax.splat.rasterize import RenderSettings
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LearningRates:
+    """Step sizes of Adam, one per group of parameters."""
+
+    means: float = 1.6e-4
+    """In units of the scene's scale."""
+    means_decay: float = 0.01
+    """What is left of it at the last step, after exponential decay."""
+    log_scales: float = 5e-3
+    quats: float = 1e-3
+    logit_opacities: float = 5e-2
+    sh_constant: float = 2.5e-3
+    """For the constant harmonic, the mean color."""
+    sh_rest: float = 2.5e-3 / 20
+    """For the harmonics that depend on direction."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """L = l1 |x - y| + ssim (1 - SSIM(x, y)), of a render and of a restored frame."""
+
+    l1: float = 0.8
+    ssim: float = 0.2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DensifyConfig:
+    """Adaptive density control: where Gaussians are added, and which are removed."""
+
+    gradient: float = 2e-4
+    """Grow where the mean |dL/dmean| on screen exceeds this (an image is 2 wide)."""
+    split_scale: float = 0.01
+    """Split what is longer than this, clone the rest (of the scene's scale)."""
+    split_shrink: float = 1.6
+    """The two halves of a split are this much smaller."""
+    prune_opacity: float = 0.005
+    """Remove what is more transparent."""
+    prune_scale: float = 0.1
+    """Remove what is longer (of the scene's scale), once opacities were reset."""
+    reset_opacity: float = 0.01
+    """A reset lowers every opacity to at most this."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """When what happens, counted in finished steps."""
+
+    length: int = 30_000
+    """The fit that the numbers below are meant for."""
+    sh_every: int = 1000
+    """Steps until the next degree of harmonics is opened."""
+    densify_start: int = 500
+    densify_stop: int = 15_000
+    densify_every: int = 100
+    reset_every: int = 3000
+    """Steps between two resets of the opacities."""
+    reopen: int = 3000
+    """Densification is open for so long after every injection of views."""
+    quiet: int = 500
+    """After an injection opacities are not reset for so long, and nothing grows so
+    close to the end."""
+
+    def __post_init__(self) -> None:
+        for name in ("length", "sh_every", "densify_every", "reset_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"Schedule.{name} must be positive, got {getattr(self, name)}."
+                )
+
+    def scaled_to(self, steps: int) -> "Schedule":
+        """The schedule of a fit of `steps` steps.
+
+        All times shrink in proportion but two. A refinement needs statistics over
+        several views, so its interval shrinks by the square root; and opacities take
+        some 200 steps to come back from a reset, so resets stay `RESET_FLOOR` apart.
+        """
+        ratio = steps / self.length
+        scaled = {
+            field.name: max(1, round(ratio * getattr(self, field.name)))
+            for field in dataclasses.fields(self)
+        }
+        scaled["length"] = steps
+        gentle = min(1.0, math.sqrt(ratio))
+        scaled["densify_every"] = max(1, round(gentle * self.densify_every))
+        floor = min(RESET_FLOOR, self.reset_every)
+        scaled["reset_every"] = max(floor, scaled["reset_every"])
+        return Schedule(**scaled)
+
+    def degree(self, step: int) -> int:
+        """The highest degree of harmonics that `step` may use."""
+        return step // self.sh_every
+
+    def refines(self, done: int, injections: tuple[int, ...] = ()) -> bool:
+        """Whether Gaussians are added and removed after `done` steps."""
+        first = self.densify_start < done < self.densify_stop
+        again = any(0 < done - start <= self.reopen for start in injections)
+        early = done <= self.length - self.quiet
+        return done % self.densify_every == 0 and early and (first or again)
+
+    def resets(self, done: int, injections: tuple[int, ...] = ()) -> bool:
+        """Whether opacities are reset after `done` steps; never in a reopened time."""
+        quiet = any(0 <= done - start <= self.quiet for start in injections)
+        due = done % self.reset_every == 0 and 0 < done < self.densify_stop
+        return due and not quiet
+
+
+RESET_FLOOR = 600
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """One fit of a splat to images."""
+
+    steps: int = 30_000
+    """Length of the whole fit; the schedule is shrunk to it."""
+    capacity: int = 100_000
+    """Rows for Gaussians, dead or alive: memory and time are those of this many."""
+    sh_degree: int = 3
+    """Degree of the spherical harmonics, 0 to 3."""
+    init_opacity: float = 0.1
+    """Opacity of the first Gaussians."""
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Color behind the splat, in [0, 1]."""
+    random_background: bool = False
+    """Another color every step instead: keeps a splat opaque."""
+    rates: LearningRates = LearningRates()
+    loss: LossConfig = LossConfig()
+    schedule: Schedule = Schedule()
+    densify: DensifyConfig | None = DensifyConfig()
+    """None: the number of Gaussians stays what it is."""
+    render: RenderSettings = RenderSettings()
+
+    @functools.cached_property
+    def timetable(self) -> Schedule:
+        """The schedule shrunk to `steps`."""
+        return self.schedule.scaled_to(self.steps)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"FitConfig.steps must be positive, got {self.steps}.")
+        if self.capacity < 1:
+            raise ValueError(
+                f"FitConfig.capacity must be positive, got {self.capacity}."
+            )
+        if self.sh_degree not in range(4):
+            raise ValueError(f"FitConfig.sh_degree must be 0-3, got {self.sh_degree}.")
+        if not 0 < self.init_opacity < 1:
+            raise ValueError(
+                "FitConfig.init_opacity must lie between 0 and 1, "
+                f"got {self.init_opacity}."
+            )

@@ -1,0 +1,54 @@
+"""When the schedule acts, at full length and shrunk."""
+
+import dataclasses
+
+import pytest
+
+from aw_jax.splat.fit_config import FitConfig, Schedule
+
+
+def refinements(schedule, injections=()):
+    steps = range(schedule.length + 1)
+    return [done for done in steps if schedule.refines(done, injections)]
+
+
+def test_full_length_is_the_schedule_of_the_paper():
+    schedule = FitConfig().timetable
+    assert schedule == Schedule()
+    assert refinements(schedule) == list(range(600, 15_000, 100))
+    resets = [done for done in range(30_001) if schedule.resets(done)]
+    assert resets == [3000, 6000, 9000, 12_000]
+    assert [schedule.degree(step) for step in (0, 999, 1000, 3000)] == [0, 0, 1, 3]
+
+
+def test_a_short_fit_is_a_whole_fit_in_small():
+    schedule = FitConfig(steps=2000).timetable
+    assert schedule.length == 2000
+    assert (schedule.densify_start, schedule.densify_stop) == (33, 1000)
+    assert schedule.sh_every == 67
+    assert schedule.densify_every == 26  # by the square root
+    assert len(refinements(schedule)) > 30
+
+
+def test_injections_reopen_densification_but_never_close_to_the_end():
+    schedule = FitConfig(steps=3000).timetable
+    late = refinements(schedule, injections=(2000, 2800))
+    late = [done for done in late if done > schedule.densify_stop]
+    assert late
+    assert all(2000 < done <= 2300 or 2800 < done <= 2950 for done in late)
+
+
+def test_opacities_are_never_reset_soon_after_an_injection():
+    schedule = Schedule()
+    injections = (2800, 6000, 8000)
+    resets = [done for done in range(30_001) if schedule.resets(done, injections)]
+    assert resets == [9000, 12_000]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("steps", 0), ("capacity", 0), ("sh_degree", 4), ("init_opacity", 1.0)],
+)
+def test_a_field_out_of_range_is_named(field, value):
+    with pytest.raises(ValueError, match=field):
+        dataclasses.replace(FitConfig(), **{field: value})
