@@ -1,9 +1,12 @@
-"""A config as plain data: what a run writes down, and its difference."""
+"""A config as plain data, there and back: what runs and weights write down."""
 
 import dataclasses
-from typing import Any
+import typing
+from typing import Any, TypeVar
 
 from aw_jax.core import trees
+
+C = TypeVar("C")
 
 
 def to_dict(config: Any) -> Any:
@@ -23,3 +26,22 @@ def to_dict(config: Any) -> Any:
 def diff(ours: Any, theirs: Any) -> dict[str, tuple[Any, Any]]:
     """{dotted path: (ours, theirs)} wherever two configs part."""
     return trees.diff(to_dict(ours), to_dict(theirs))
+
+
+def from_dict(kind: type[C], data: dict[str, Any]) -> C:
+    """The config of dataclass `kind` that `to_dict` made `data` from.
+
+    Raises:
+        ValueError: a field is unknown, or its value is refused by the config.
+    """
+    hints = typing.get_type_hints(kind)
+    unknown = set(data) - set(hints)
+    if unknown:
+        raise ValueError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}.")
+    return kind(**{name: _valued(hints[name], value) for name, value in data.items()})
+
+
+def _valued(hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return from_dict(hint, value)
+    return tuple(value) if isinstance(value, list) else value

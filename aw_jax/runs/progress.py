@@ -4,8 +4,14 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tqdm import tqdm
+
+from aw_jax.runs import atomic
+
+SAY_EVERY = 10.0
+"""Seconds between two lines about the steps of a phase."""
 
 
 def say(text: str) -> None:
@@ -50,18 +56,37 @@ def progress(
         bar.close()
 
 
-class Stopwatch:
-    """Seconds by phase, summed over restarts: start it from what was spent before."""
+class Phases:
+    """Says which phase begins, and keeps the seconds of each in a file.
 
-    def __init__(self, spent: dict[str, float] | None = None) -> None:
-        self.seconds = dict(spent or {})
+    Calling it gives the context of one phase; phases may be nested, then the outer one
+    counts the inner one's time too.
+    """
+
+    def __init__(self, file: Path) -> None:
+        """Goes on from the seconds that an earlier start left in `file`."""
+        self._file = file
+        self.seconds: dict[str, float] = {}
+        if file.exists():
+            self.seconds = atomic.read_json(file)
+        self._said = 0.0
 
     @contextmanager
-    def phase(self, name: str) -> Generator[None, None, None]:
-        """Adds the time of the block to `name`."""
+    def __call__(self, name: str) -> Generator[None, None, None]:
+        """Adds the time of the block to phase `name`."""
+        say(f"[{name}]")
         begin = time.perf_counter()
         try:
             yield
         finally:
             gone = time.perf_counter() - begin
             self.seconds[name] = self.seconds.get(name, 0.0) + gone
+            atomic.write_json(self._file, self.seconds)
+
+    def on_step(self, step: int, **figures: float) -> None:
+        """Says where a long phase is, at most every few seconds."""
+        now = time.monotonic()
+        if now - self._said > SAY_EVERY:
+            self._said = now
+            text = ", ".join(f"{key} {value:.4g}" for key, value in figures.items())
+            say(f"  step {step}: {text}")

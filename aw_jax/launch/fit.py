@@ -1,0 +1,88 @@
+"""A plain 3DGS fit to the training views of a scene.
+
+python -m aw_jax.launch.fit --scene=DIR --out=DIR
+"""
+
+import dataclasses
+import shutil
+
+import jax
+from absl import flags
+
+from aw_jax.core.keys import named
+from aw_jax.data.initial_points import InitialPointsConfig
+from aw_jax.data.photos import PhotoSize
+from aw_jax.data.splits import SplitConfig
+from aw_jax.launch import app
+from aw_jax.metrics.frames import FrameMetricsConfig, variants
+from aw_jax.reconstruct import outputs
+from aw_jax.reconstruct.branch import fit_to
+from aw_jax.reconstruct.inputs import find_start, load_capture
+from aw_jax.reconstruct.run import figures, initial_fit
+from aw_jax.runs.folder import RunFolder
+from aw_jax.runs.memory import peak_gigabytes
+from aw_jax.runs.progress import Phases, progress
+from aw_jax.splat import fit
+from aw_jax.splat.fit_config import FitConfig
+from aw_jax.splat.ply import save_ply
+
+flags.DEFINE_string("scene", None, "Folder of a capture.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FitRunConfig:
+    """One fit of one scene."""
+
+    split: SplitConfig = SplitConfig()
+    photos: PhotoSize = PhotoSize(max_side=800)
+    points: InitialPointsConfig = InitialPointsConfig()
+    fit: FitConfig = FitConfig(steps=7_000)
+    metrics: FrameMetricsConfig = FrameMetricsConfig()
+    save_every: int = 500
+
+
+def run(config: FitRunConfig, folder: RunFolder) -> None:
+    """Writes splat.ply, metrics.json and the test views beside their truth."""
+    work = folder.path / "work"
+    phases = Phases(work / "seconds.json")
+    seed = app.FLAGS.seed
+    key = jax.random.key(seed)
+    capture = load_capture(app.existing("scene"), config.split, config.photos)
+    folder.begin()
+    with phases("init"):
+        start, told = find_start(
+            capture, config.points, seed=seed, file=work / "points.npz"
+        )
+    with phases("fit"), progress("fit", config.fit.steps) as bar:
+        state = fit_to(
+            initial_fit(start, capture.train, config.fit, named(key, "start")),
+            capture.train,
+            config=config.fit,
+            until=config.fit.steps,
+            key=named(key, "fit"),
+            folder=work / "fit",
+            save_every=config.save_every,
+            on_step=lambda at: bar.update(at.step + 1, psnr=at.psnr, count=at.count),
+        )
+    splat = fit.final_splat(state)
+    save_ply(folder.path / "splat.ply", splat)
+    frames, names = folder.path / "frames", capture.test_names
+    outputs.write_truth(frames, capture.test, names)
+    outputs.write_renders(frames / "final", splat, capture.test, names)
+    measured = figures(splat, capture.test, config=config.metrics)
+    metrics = {
+        **capture.told,
+        **told,
+        "seed": seed,
+        "final": measured | {"steps": config.fit.steps},
+        "gaussians": len(splat.means),
+        "metric_variants": variants(config.metrics),
+        "seconds": phases.seconds,
+        "peak_memory_gb": peak_gigabytes(),
+    }
+    folder.finish(metrics)
+    shutil.rmtree(work)
+
+
+if __name__ == "__main__":
+    app.launch(run, FitRunConfig(), own=("scene",))

@@ -1,0 +1,55 @@
+"""Everything that `train` can be told."""
+
+import dataclasses
+from typing import Literal
+
+from aw_jax.models.ltx import config as ltx_config
+from aw_jax.models.ltx import vae_config
+from aw_jax.models.ltx.config import TransformerConfig
+from aw_jax.models.ltx.vae_config import VAEConfig
+from aw_jax.train.codec import CodecObjective
+from aw_jax.train.denoising import DenoisingConfig
+from aw_jax.train.loop import LoopConfig
+
+Task = Literal["codec", "base", "predictor", "restorer"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdapterConfig:
+    """Size of a LoRA adapter; 128 = alpha is LTX's own in-context recipe."""
+
+    rank: int = 128
+    alpha: float = 128.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One stage of training.
+
+    `codec` makes vae.safetensors, `base` transformer.safetensors (all of its weights,
+    on the restorer's objective), `predictor` and `restorer` an adapter on them.
+    """
+
+    task: Task = "restorer"
+    data: str = "data/clips"
+    """Folder of clip records."""
+    parts: str = "ltx_tiny"
+    """Folder with the parts that earlier stages made; this stage's part is added."""
+    batch: int = 8
+    loop: LoopConfig = LoopConfig()
+    vae: VAEConfig = vae_config.TINY
+    """Of `codec`."""
+    objective: CodecObjective = CodecObjective()
+    """Of `codec`."""
+    side: int = 64
+    """Of `codec`: rows and columns of the cut-outs it trains on."""
+    heatmap_share: float = 0.15
+    """Of `codec`: share of heatmap videos among labelled clips."""
+    transformer: TransformerConfig = ltx_config.tiny()
+    """Of `base`."""
+    denoising: DenoisingConfig = DenoisingConfig()
+    """Of all but `codec`."""
+    adapter: AdapterConfig = AdapterConfig()
+    """Of `predictor` and `restorer`."""
+    variants: int = 1
+    """Ways each clip is encoded: mirrored, reversed, both."""

@@ -1,0 +1,197 @@
+"""The stages of training, each from files to a file."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from einops import rearrange
+from flax import nnx
+
+from aw_jax.core.arrays import Array, Key, PyTree
+from aw_jax.core.errors import UserError
+from aw_jax.core.keys import named
+from aw_jax.data import crops, latents, records
+from aw_jax.data.clips import from_bytes
+from aw_jax.models.ltx.transformer import Transformer
+from aw_jax.models.ltx.transformer_files import load_transformer, save_transformer
+from aw_jax.models.ltx.vae import VideoVAE
+from aw_jax.models.ltx.vae_files import load_vae, save_vae
+from aw_jax.nn import lora
+from aw_jax.restoration import adapter_files, pipeline
+from aw_jax.restoration.adapter_files import Conditions, Heatmaps
+from aw_jax.restoration.model_files import (
+    PREDICTOR,
+    RESTORER,
+    TRANSFORMER,
+    VAE,
+)
+from aw_jax.restoration.taxonomy import PROMPTS, RESTORE
+from aw_jax.train import codec
+from aw_jax.train.config import TrainConfig
+from aw_jax.train.denoising import Context, LatentClips, denoising_loss
+from aw_jax.train.loop import train
+
+STORED = "bfloat16"
+STATISTICS_BATCHES = 32
+
+
+def prompt_table(width: int) -> Array:
+    """The tiny preset's text: one fixed random row per artifact type and `restore`."""
+    return jax.random.normal(jax.random.key(0), (len(PROMPTS), width))
+
+
+def restore_prompt(width: int) -> Array:
+    """The one prompt of restoration, as the text input of width `width`."""
+    row = PROMPTS.index(RESTORE)
+    return prompt_table(width)[row : row + 1]
+
+
+def train_codec(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Path:
+    """Trains an autoencoder and writes vae.safetensors into `config.parts`."""
+    seed = int(jax.random.randint(named(key, "data"), (), 0, 2**30))
+    choices = {"side": config.side, "heatmap_share": config.heatmap_share, "seed": seed}
+    data = crops.batches(config.data, size=config.batch, **choices)
+    vae = jax.jit(lambda: VideoVAE(config.vae, rngs=nnx.Rngs(0)))()
+    graphdef, params, frozen = codec.split(vae)
+    loss = codec.codec_loss(graphdef, config.objective)
+    state = train(
+        loss, params, frozen, iter(data), config=config.loop, folder=folder, key=key
+    )
+    vae = codec.join(graphdef, state.average, frozen)
+    seen = iter(crops.batches(config.data, size=config.batch, **choices))
+    vae = codec.measure_statistics(vae, (next(seen) for _ in range(STATISTICS_BATCHES)))
+    path = Path(config.parts) / VAE
+    save_vae(path, vae, dtype=STORED)
+    return path
+
+
+def train_denoiser(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Path:
+    """Trains the base or one adapter and writes it into `config.parts`."""
+    parts = Path(config.parts)
+    vae = load_vae(parts / VAE)
+    clip = _first_clip(config.data)
+    cache = _encoded(config, vae, parts)
+    seed = int(jax.random.randint(named(key, "data"), (), 0, 2**30))
+    data = latents.batches(cache, size=config.batch, seed=seed).map(
+        lambda batch: LatentClips(**batch)
+    )
+    model, (rebuild, params, frozen) = _trainable(config, parts)
+    context = _context(config, vae, model, clip.clean.shape[:3])
+    state = train(
+        denoising_loss(
+            "predictor" if config.task == "predictor" else "restorer",
+            rebuild,
+            config.denoising,
+        ),
+        params,
+        (frozen, context),
+        iter(data),
+        config=config.loop,
+        folder=folder,
+        key=key,
+    )
+    return _saved(
+        config, parts, rebuild(state.average, frozen), context, vae, clip.notes
+    )
+
+
+def _first_clip(folder: str) -> Any:
+    path = records.shards(folder)[0]
+    return from_bytes(records.read_shard(path)[0], where=f"{path}, record 0")
+
+
+def _encoded(config: TrainConfig, vae: VideoVAE, parts: Path) -> Path:
+    """The folder of latents of the clips, made if it is not there yet."""
+    sum_ = adapter_files.checksum(parts / VAE)
+    target = parts / f"latents-{sum_[:12]}"
+    encode = jax.jit(vae.encode)
+    latents.encode_folder(
+        config.data,
+        target,
+        encode,
+        codec=sum_,
+        anchoring=config.denoising.method.anchoring,
+        variants=config.variants,
+    )
+    return target
+
+
+def _trainable(
+    config: TrainConfig, parts: Path
+) -> tuple[Transformer, tuple[Callable[..., Any], PyTree, PyTree]]:
+    """The model, and how it is built from (trained, frozen) arrays."""
+    if config.task == "base":
+        model = jax.jit(lambda: Transformer(config.transformer, rngs=nnx.Rngs(0)))()
+        graphdef, params, frozen = nnx.split(model, nnx.Param, ...)
+        params, frozen = nnx.to_pure_dict(params), nnx.to_pure_dict(frozen)
+    else:
+        base = load_transformer(
+            parts / TRANSFORMER,
+            unroll=config.transformer.unroll,
+            param_dtype=config.transformer.param_dtype,
+            dtype=config.transformer.dtype,
+            remat=config.transformer.remat,
+        )
+        adapter = config.adapter
+        model = lora.attach(
+            base,
+            name=config.task,
+            rank=adapter.rank,
+            alpha=adapter.alpha,
+            rngs=nnx.Rngs(0),
+        )
+        graphdef, params, frozen = lora.split(model, config.task)
+    rebuild = lambda params, frozen: nnx.merge(graphdef, params, frozen)
+    return model, (rebuild, params, frozen)
+
+
+def _context(
+    config: TrainConfig, vae: VideoVAE, model: Transformer, size: tuple[int, ...]
+) -> Context:
+    method = config.denoising.method
+    grid = jax.eval_shape(vae.encode, jax.ShapeDtypeStruct((1, *size, 3), jnp.float32))
+    shape = grid.shape[1:4]
+    allowed = jax.jit(pipeline.permissions, static_argnums=(1, 2))(vae, size, method)
+    f, y, x = shape
+    spread = lambda tokens: rearrange(tokens, "(f y x) c -> f y x c", f=f, y=y, x=x)
+    return Context(
+        prompt=restore_prompt(model.config.caption_channels),
+        coords=spread(pipeline.positions(vae, model, shape, method)),
+        full=spread(allowed.full),
+        null=spread(allowed.null),
+    )
+
+
+def _saved(
+    config: TrainConfig,
+    parts: Path,
+    model: Transformer,
+    context: Context,
+    vae: VideoVAE,
+    notes: dict[str, Any],
+) -> Path:
+    if config.task == "base":
+        save_transformer(parts / TRANSFORMER, model, dtype=STORED)
+        return parts / TRANSFORMER
+    label = notes.get("label")
+    if label is None:
+        raise UserError(
+            f"{config.data}: the clips have no heatmaps; run the launcher label first."
+        )
+    conditions = Conditions(
+        base=adapter_files.checksum(parts / TRANSFORMER),
+        vae=adapter_files.checksum(parts / VAE),
+        rope_time=model.config.rope_time,
+        strides=(vae.config.time_stride, vae.config.space_stride),
+        heatmaps=Heatmaps(net=label["net"], constant=label["constant"]),
+        method=config.denoising.method,
+    )
+    path = parts / (PREDICTOR if config.task == "predictor" else RESTORER)
+    prompt = np.asarray(context.prompt)
+    adapter_files.save(
+        path, model, config.task, prompt=prompt, conditions=conditions, dtype=STORED
+    )
+    return path
