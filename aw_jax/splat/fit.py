@@ -126,7 +126,7 @@ def run(
     Raises:
         FitDiverged: a loss or a parameter is not finite.
     """
-    state = jax.tree.map(lambda x: jnp.array(x, copy=True), state)  # steps eat theirs
+    state = jax.tree.map(_copy, state)  # a step eats the state it is given
     begin = int(state.step)
     photos = ViewOrder(targets, keys.named(key, "photos"), begin, until)
     generated = ViewOrder(pseudo, keys.named(key, "pseudo"), begin, until)
@@ -150,6 +150,11 @@ def run(
             reports = []
         state = _maintain(state, step + 1, config, key, injections)
     return state
+
+
+def _copy(x: Array) -> Array:
+    """Its own buffer, of a dtype that does not bend to others: one compile for all."""
+    return jnp.array(x, dtype=x.dtype, copy=True)
 
 
 def _controls(
