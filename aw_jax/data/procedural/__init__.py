@@ -1,0 +1,1 @@
+"""Textured worlds with exact poses, images and depth, made from a seed."""
