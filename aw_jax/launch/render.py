@@ -1,0 +1,72 @@
+"""Renders a splat along a camera path: an mp4 and its frames.
+
+python -m aw_jax.launch.render --splat=splat.ply --path=orbit --out=DIR
+python -m aw_jax.launch.render --splat=splat.ply --path=cameras.json --out=DIR
+"""
+
+import dataclasses
+
+import numpy as np
+from absl import flags
+
+from aw_jax.data.camera_files import read_cameras, write_cameras
+from aw_jax.geometry.paths import orbit
+from aw_jax.images.quantise import quantise
+from aw_jax.launch import app
+from aw_jax.media import videos
+from aw_jax.runs.folder import RunFolder
+from aw_jax.runs.progress import progress
+from aw_jax.splat.ply import load_ply
+from aw_jax.splat.rasterize import RenderSettings, render
+
+flags.DEFINE_string("splat", None, "A .ply of 3D Gaussians.")
+flags.DEFINE_string("path", "orbit", "`orbit`, or a JSON file of cameras.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RenderConfig:
+    """What is rendered."""
+
+    frames: int = 96
+    """Of an orbit."""
+    width: int = 640
+    height: int = 480
+    fps: float = 24.0
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    settings: RenderSettings = RenderSettings()
+
+
+def run(config: RenderConfig, folder: RunFolder) -> None:
+    """Writes path.json, render.mp4 and render/00000.png and on."""
+    splat = load_ply(app.existing("splat"))
+    if app.FLAGS.path == "orbit":
+        cameras = orbit(
+            np.asarray(splat.means),
+            frames=config.frames,
+            width=config.width,
+            height=config.height,
+        )
+    else:
+        cameras = read_cameras(app.existing("path"))
+    folder.begin()
+    background = np.asarray(config.background, np.float32)
+    count = len(cameras.intrinsics)
+    frames = []
+    with progress("render", count) as bar:
+        for index in range(count):
+            shown = render(
+                splat,
+                cameras[index],
+                settings=config.settings,
+                background=background,
+            )
+            frames.append(np.asarray(quantise(shown.color)))
+            bar.update(index + 1)
+    write_cameras(folder.path / "path.json", cameras)
+    videos.write(folder.path / "render.mp4", np.stack(frames), fps=config.fps)
+    videos.write_frames(folder.path / "render", np.stack(frames))
+    folder.finish({"frames": count, "gaussians": len(splat.means)})
+
+
+if __name__ == "__main__":
+    app.launch(run, RenderConfig(), own=("splat", "path"))
