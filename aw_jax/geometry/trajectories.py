@@ -1,7 +1,7 @@
 """Reference-guided Trajectories (Sec. 4.4): from one training view to another.
 
 A path leaves the start view for its nearest point on an ellipse around the capture's
-focus, follows the ellipse, and goes on to the end view from the end view's nearest point.
+focus, follows the ellipse to the point nearest to the end view, and goes on to that.
 Its first and last camera are the two training views, to the bit; its steps are equally
 long, its corners rounded. The view turns from the start view's to one that looks at the
 focus over the first third, and into the end view's over the last.
@@ -192,9 +192,9 @@ def orbit(
     *,
     config: TrajectoryConfig = TrajectoryConfig(),
 ) -> Cameras:
-    """One closed turn of the ellipse that looks at the focus; no frame repeats another."""
+    """One closed turn of the ellipse, looking at the focus; no frame is there twice."""
     frame = aligned_frame(training)
-    rotations, centers = rigid_parts(training)
+    _, centers = rigid_parts(training)
     ellipse = _ellipse(frame.points(centers), round=0, phase=0.0, config=config)
     dense = ellipse(np.linspace(0, TURN, 4 * DENSE))
     eyes = equal_steps(dense, frames + 1)[:-1]

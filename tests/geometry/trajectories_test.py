@@ -1,4 +1,4 @@
-"""Paths between training views: exact ends, even steps, smooth, and no frame's child."""
+"""Paths between training views: exact ends, even steps, smooth, in any frame."""
 
 import jax
 import jax.numpy as jnp
@@ -114,7 +114,7 @@ def test_steps_are_equally_long_and_none_is_doubled(name, round_):
     _, eyes = rigid_parts(path)
     steps = np.linalg.norm(np.diff(eyes, axis=0), axis=-1)
     if name == "one place":
-        assert steps.max() < 1e-5
+        assert steps.max() < 1e-3
     else:
         assert steps.max() < 1.06 * steps.min() + 1e-5
 
