@@ -6,11 +6,12 @@ python -m aw_jax.launch.render --splat=splat.ply --path=cameras.json --out=DIR
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
 from aw_jax.data.camera_files import read_cameras, write_cameras
-from aw_jax.geometry.paths import orbit
+from aw_jax.geometry.turntable import turntable
 from aw_jax.images.quantise import quantise
 from aw_jax.launch import app
 from aw_jax.media import videos
@@ -40,7 +41,7 @@ def run(config: RenderConfig, folder: RunFolder) -> None:
     """Writes path.json, render.mp4 and render/00000.png and on."""
     splat = load_ply(app.existing("splat"))
     if app.FLAGS.path == "orbit":
-        cameras = orbit(
+        cameras = turntable(
             np.asarray(splat.means),
             frames=config.frames,
             width=config.width,
@@ -49,7 +50,7 @@ def run(config: RenderConfig, folder: RunFolder) -> None:
     else:
         cameras = read_cameras(app.existing("path"))
     folder.begin()
-    background = np.asarray(config.background, np.float32)
+    background = jnp.asarray(config.background, jnp.float32)
     count = len(cameras.intrinsics)
     frames = []
     with progress("render", count) as bar:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from aw_jax.core.arrays import Array, Key
 from aw_jax.core.keys import at_step, named
+from aw_jax.geometry.trajectories import reference_trajectories
 from aw_jax.reconstruct.branch import fit_to
 from aw_jax.reconstruct.clip_files import load_clip, save_clip
 from aw_jax.reconstruct.clips import (
@@ -25,7 +26,7 @@ from aw_jax.reconstruct.clips import (
     pseudo_targets,
     render_clip,
 )
-from aw_jax.reconstruct.views import Anchors, trajectories
+from aw_jax.reconstruct.views import Anchors
 from aw_jax.splat import fit
 from aw_jax.splat.fit_config import FitConfig
 from aw_jax.splat.fit_state import FitState
@@ -88,7 +89,7 @@ class Watch:
     phase: Callable[[str], Any]
     """Context manager around a phase: base fit, render, restore, distil."""
     on_step: Callable[[fit.Progress], None] | None = None
-    measure: Callable[[Splat], dict[str, float]] | None = None
+    measure: Callable[[Splat], dict[str, float | None]] | None = None
     """Figures of a splat, noted for the curve over rounds."""
 
 
@@ -196,8 +197,12 @@ def make_clips(
     watch: Watch,
 ) -> list[tuple[RenderedClip, RestoredClip]]:
     """Renders and restores the clips of one round."""
-    paths = trajectories(
-        anchors, count=config.clips, frames=config.frames, index=index, key=key
+    paths = reference_trajectories(
+        anchors.cameras,
+        count=config.clips,
+        frames=config.frames,
+        round=index,
+        key=named(key, "paths"),
     )
     clips = []
     for number, path in enumerate(paths):

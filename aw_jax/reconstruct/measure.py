@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+import jax.numpy as jnp
 import numpy as np
 
-from aw_jax.core.arrays import Array, Float
+from aw_jax.core.arrays import Float
 from aw_jax.images.psnr import psnr
 from aw_jax.images.quantise import dequantise, quantise
 from aw_jax.splat.gaussians import Splat
@@ -12,7 +13,9 @@ from aw_jax.splat.rasterize import render
 from aw_jax.splat.targets import Targets
 
 
-def renders(splat: Splat, targets: Sequence[Targets]) -> list[Float[Array, "v h w 3"]]:
+def renders(
+    splat: Splat, targets: Sequence[Targets]
+) -> list[Float[np.ndarray, "v h w 3"]]:
     """The views as the splat shows them, in eight bits, one stack a size."""
     found = []
     for group in targets:
@@ -25,7 +28,7 @@ def renders(splat: Splat, targets: Sequence[Targets]) -> list[Float[Array, "v h 
 def mean_psnr(splat: Splat, targets: Sequence[Targets]) -> float:
     """PSNR over the views of all sizes, the mean over views."""
     values = [
-        float(psnr(seen[i], group.images[i]))
+        float(psnr(jnp.asarray(seen[i]), group.images[i]))
         for seen, group in zip(renders(splat, targets), targets, strict=True)
         for i in range(len(seen))
     ]

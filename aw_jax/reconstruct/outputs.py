@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
 from aw_jax.core.arrays import Array, Float
@@ -49,4 +50,4 @@ def _write_all(
 ) -> None:
     for picture, name in zip(pictures, names, strict=True):
         stem = name.rsplit(".", 1)[0].replace("/", "_")
-        images.write(folder / f"{stem}.png", np.asarray(quantise(picture)))
+        images.write(folder / f"{stem}.png", np.asarray(quantise(jnp.asarray(picture))))

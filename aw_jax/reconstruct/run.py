@@ -185,18 +185,19 @@ def told(
     result: Result, test: Sequence[Targets], config: ReconstructConfig
 ) -> dict[str, Any]:
     """The figures of metrics.json that the loop's result gives."""
-    measure = lambda splat: {
-        **figures(splat, test, config=config.metrics),
-        "steps": config.loop.steps,
-    }
-    baseline = measure(result.outcome.baseline)
-    repaired = measure(result.outcome.repaired)
+    steps = {"steps": config.loop.steps}
+    baseline = figures(result.outcome.baseline, test, config=config.metrics)
+    repaired = figures(result.outcome.repaired, test, config=config.metrics)
     final = repaired if result.verdict.kept == "repaired" else baseline
     return {
-        "baseline": baseline,
-        "repaired": repaired,
-        "final": final,
-        "gain_db": final["psnr"] - baseline["psnr"],
+        "baseline": baseline | steps,
+        "repaired": repaired | steps,
+        "final": final | steps,
+        "gain_db": _gain(final["psnr"], baseline["psnr"]),
         "guard": dataclasses.asdict(result.verdict),
         "rounds": result.outcome.rounds,
     }
+
+
+def _gain(ours: float | None, theirs: float | None) -> float | None:
+    return None if ours is None or theirs is None else ours - theirs

@@ -1,7 +1,6 @@
 """Training views as the loop needs them: to fit to, to withhold, to anchor clips on."""
 
 import bisect
-import dataclasses
 import itertools
 from collections.abc import Sequence
 
@@ -9,10 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aw_jax.core.arrays import Array, Float, Key
+from aw_jax.core.arrays import Array, Float
 from aw_jax.core.pytrees import pytree
 from aw_jax.geometry.cameras import Cameras
-from aw_jax.geometry.trajectories import reference_trajectory, view_pairs
 from aw_jax.reconstruct.framing import frame_cameras, frame_images
 from aw_jax.splat.targets import Targets
 
@@ -67,36 +65,3 @@ def anchors(groups: Sequence[Targets], *, width: int, height: int) -> Anchors:
         photos=jnp.concatenate(photos).clip(0, 1),
         cameras=all_cameras(groups, width=width, height=height),
     )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Trajectory:
-    """A camera path between two training views."""
-
-    start: int
-    end: int
-    cameras: Cameras
-
-
-def trajectories(
-    views: Anchors, *, count: int, frames: int, index: int, key: Key[Array, ""]
-) -> list[Trajectory]:
-    """`count` trajectories of round `index`; rounds take turns over the view pairs."""
-    pairs = view_pairs(views.cameras)
-    phases = np.asarray(jax.random.uniform(key, (count,)))
-    chosen = [pairs[(index * count + i) % len(pairs)] for i in range(count)]
-    return [
-        Trajectory(
-            start=start,
-            end=end,
-            cameras=reference_trajectory(
-                views.cameras,
-                start=start,
-                end=end,
-                frames=frames,
-                phase=float(phase),
-                round_index=index,
-            ),
-        )
-        for (start, end), phase in zip(chosen, phases, strict=True)
-    ]

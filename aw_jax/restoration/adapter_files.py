@@ -68,7 +68,7 @@ def save(
     model: Transformer,
     name: str,
     *,
-    prompt: Float[Array, "l t"],
+    prompt: Float[np.ndarray, "l t"],
     conditions: Conditions,
     dtype: str = "bfloat16",
 ) -> None:
