@@ -2,15 +2,18 @@
 
     color(d) = max(1/2 + sum_u basis_u(d) sh_u, 0),   d = unit(mean - camera centre)
 
-There is no upper clamp: a color above one is the renderer's to keep and the loss's to see.
+There is no upper clamp: what to do with a color above one is the loss's to decide.
 """
 
+import jax
 import jax.numpy as jnp
 
 from aw_jax.core.arrays import Array, Float
 
 DC = 0.28209479177387814
 """The constant harmonic, 1 / (2 sqrt(pi))."""
+C1 = 0.4886025119029199
+HIGHEST = jax.lax.Precision.HIGHEST
 
 
 def basis(directions: Float[Array, "*b 3"], *, degree: int) -> Float[Array, "*b u"]:
@@ -24,9 +27,6 @@ def basis(directions: Float[Array, "*b 3"], *, degree: int) -> Float[Array, "*b 
     if degree >= 3:
         terms += _third(x, y, z)
     return jnp.stack(terms, axis=-1)
-
-
-C1 = 0.4886025119029199
 
 
 def _second(
@@ -63,8 +63,9 @@ def colors(
 
     The clamp passes the whole gradient at exactly 0, as torch's does.
     """
-    weights = basis(directions, degree=degree)[..., None]
-    color = 0.5 + jnp.sum(weights * sh[:, : weights.shape[-2]], axis=-2)
+    weights = basis(directions, degree=degree)
+    sh = sh[:, : weights.shape[-1]]
+    color = 0.5 + jnp.einsum("...gu,guc->...gc", weights, sh, precision=HIGHEST)
     return jnp.where(color >= 0, color, 0)
 
 

@@ -5,9 +5,9 @@ and local Jacobian J of the perspective map, becomes one with covariance
 
     S' = B B^T + low_pass I,   B = J W R diag(s)   (2 x 3),
 
-whose inverse, the conic (A, B, C), is what compositing evaluates. Everything is written
-by components over arrays of shape (views, Gaussians): a compiler fuses it into one loop,
-and plain autodiff gives the gradients of poses and intrinsics as well.
+whose inverse, the conic (A, B, C), is what compositing evaluates. All is written by
+components over arrays of shape (views, Gaussians), so that the compiler makes one loop
+of it; plain autodiff gives the gradients, those of poses and intrinsics too.
 
 J is taken at a point clamped to 15 % of the image beyond its border, as in gsplat; the
 centre itself is projected as it is.

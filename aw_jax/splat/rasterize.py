@@ -1,6 +1,6 @@
 """`render`: splats and cameras to images, alpha and depth, differentiable throughout.
 
-Projection and color are plain jax, so their gradients come from autodiff; compositing is
+Projection and color are plain jax, and autodiff gives their gradients; compositing is
 one `custom_vjp` over a backend in `kernels/`. Red, green, blue and z are blended alike,
 as four features; the background is added behind what they leave.
 """

@@ -1,7 +1,7 @@
 """The oracle: the same image, computed the long way, to test the fast way against.
 
-One matrix formula per step, every Gaussian evaluated at every pixel, no tiles, no bounds,
-no hand-written gradient. Memory grows with Gaussians x pixels and time with it; call it
+One matrix formula per step, every Gaussian at every pixel, no tiles, no bounds, no
+hand-written gradient. Memory grows with Gaussians x pixels and time with it; call it
 on toy scenes only, in float64 (`with jax.enable_x64():` and float64 inputs).
 """
 
@@ -83,7 +83,7 @@ def _raw_alphas(
     opacities: Float[Array, " g"],
     camera: Cameras,
 ) -> Float[Array, "g h w"]:
-    """o exp(-d^T P d / 2) at every pixel centre."""
+    """Values of o exp(-d^T P d / 2) at every pixel centre."""
     x = jnp.arange(camera.width) + 0.5
     y = jnp.arange(camera.height) + 0.5
     pixels = jnp.stack(jnp.meshgrid(x, y), axis=-1)
