@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from aw_jax.core.arrays import Array, Float
@@ -11,9 +12,13 @@ SINUSOID = 256
 
 
 def sinusoid(x: Float[Array, "*b"], *, width: int = SINUSOID) -> Float[Array, "*b d"]:
-    """[cos, sin] of `x` at width / 2 frequencies falling from 1 towards 1e-4."""
-    half = width // 2
-    falling = jnp.exp(-jnp.log(1e4) * jnp.arange(half, dtype=jnp.float32) / half)
+    """[cos, sin] of `x` at width / 2 frequencies falling from 1 towards 1e-4.
+
+    The frequencies are rounded where torch rounds them: x goes to 1000.
+    """
+    index = np.arange(width // 2, dtype=np.float32)
+    exponents = np.float32(-np.log(1e4)) * index / np.float32(width // 2)
+    falling = np.exp(exponents.astype(np.float64)).astype(np.float32)
     angles = x.astype(jnp.float32)[..., None] * falling
     return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
 

@@ -30,11 +30,16 @@ class Rotation:
 def frequencies(width: int, *, theta: float = 1e4) -> Float[Array, " j"]:
     """The width // 6 frequencies of each axis, ascending from pi/2 to theta pi/2.
 
-    Rounded to float32 once, at the end: the last is 5000 pi, where one unit in the last
-    place of the power would already turn a pair by 1e-3.
+    Rounded where torch rounds: the largest is 5000 pi, so that another last bit in the
+    exponent turns a pair by 0.01 and the checkpoints would see other positions.
     """
-    exponents = np.linspace(0.0, 1.0, width // 6)
-    return jnp.asarray(theta**exponents * (np.pi / 2), jnp.float32)
+    count = width // 6
+    index, half = np.arange(count), np.float32(0.5)
+    step = np.float64(np.float32(1) / np.float32(max(count - 1, 1)))
+    rising, falling = step * index, 1 - step * (count - 1 - index)
+    exponents = np.where(index < count // 2, rising, falling).astype(np.float32)
+    powers = (theta ** exponents.astype(np.float64)).astype(np.float32)
+    return jnp.asarray(powers * np.float32(np.pi) * half)
 
 
 def rotation(

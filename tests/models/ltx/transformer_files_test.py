@@ -12,7 +12,6 @@ from flax.traverse_util import flatten_dict
 from aw_jax.core.errors import UserError
 from aw_jax.models.ltx import config as ltx
 from aw_jax.models.ltx import weights
-from aw_jax.models.ltx.lora_files import adapter_tensors, load_adapter, save_adapter
 from aw_jax.models.ltx.safetensors_files import save_tensors
 from aw_jax.models.ltx.transformer_files import load_transformer, save_transformer
 from aw_jax.nn import lora
@@ -116,46 +115,3 @@ def test_files_that_are_none_are_refused(model, tmp_path):
     save_tensors(tmp_path / "y.safetensors", {"a": np.zeros(2)}, metadata={})
     with pytest.raises(UserError, match="no entry `transformer`"):
         load_transformer(tmp_path / "y.safetensors")
-
-
-def test_an_adapter_file_holds_alpha_and_metadata(model, tmp_path):
-    whole = adapted(model)
-    save_adapter(tmp_path / "a.safetensors", whole, "one", metadata={"fps": "24"})
-    loaded, metadata = load_adapter(tmp_path / "a.safetensors", model, "two")
-    assert metadata == {"fps": "24"}
-    wanted = adapter_tensors(whole, "one")
-    got = adapter_tensors(loaded, "two")
-    assert got.keys() == wanted.keys()
-    for name, array in wanted.items():
-        np.testing.assert_array_equal(got[name], array, err_msg=name)
-    low = lora.adapted_layers(whole)["blocks.attn1.to_out"].adapters["one"]
-    b = wanted["transformer.transformer_blocks.1.attn1.to_out.0.lora_B.weight"]
-    np.testing.assert_array_equal(b.T, 2 * low.b[1])
-
-
-def test_comfy_names_are_read_too(model, tmp_path):
-    wanted = adapter_tensors(adapted(model), "one")
-    comfy = {
-        k.replace("transformer.", "diffusion_model.", 1): v for k, v in wanted.items()
-    }
-    save_tensors(tmp_path / "a.safetensors", comfy, metadata={})
-    loaded, _ = load_adapter(tmp_path / "a.safetensors", model, "one")
-    got = adapter_tensors(loaded, "one")
-    for name, array in wanted.items():
-        np.testing.assert_array_equal(got[name], array, err_msg=name)
-
-
-def test_adapters_of_another_model_are_refused(model, tmp_path):
-    tensors = adapter_tensors(adapted(model), "one")
-    first = next(iter(tensors))
-    for change, message in (
-        ({first: tensors[first][:, :5]}, "has shape"),
-        ({"transformer.transformer_blocks.9.attn1.to_q.lora_A.weight": tensors[first]},
-         "1 .*blocks.9.* not used"),
-    ):  # fmt: skip
-        save_tensors(tmp_path / "a.safetensors", tensors | change, metadata={})
-        with pytest.raises(UserError, match=message):
-            load_adapter(tmp_path / "a.safetensors", model, "one")
-    save_tensors(tmp_path / "a.safetensors", {"x": np.zeros(2)}, metadata={})
-    with pytest.raises(UserError, match="adapts no layer"):
-        load_adapter(tmp_path / "a.safetensors", model, "one")
