@@ -35,12 +35,7 @@ class InitialPointsConfig:
     triangulation: TriangulationConfig = field(default_factory=TriangulationConfig)
 
     def __post_init__(self) -> None:
-        """Refuses protocols that do not exist, and a start without points."""
-        if self.protocol not in ("triangulate", "filter", "random"):
-            raise UserError(
-                "initial_points.protocol must be triangulate, filter or random, got"
-                f" {self.protocol!r}."
-            )
+        """Refuses a start without points."""
         if self.least < 1:
             raise UserError(f"initial_points.least must be positive, got {self.least}.")
 

@@ -15,6 +15,7 @@ import pycolmap
 from aw_jax.core.arrays import Bool, Float, Int
 from aw_jax.data.photos import Photo
 
+_LENGTH = 128  # of a SIFT descriptor
 _ROWS = 256
 _SAME_PLACE = 3.0  # pixels: one feature with two orientations, not two
 
@@ -65,7 +66,7 @@ def detect(photo: Photo, config: MatchingConfig) -> Features:
     keep = photo.known[row, column]
     return Features(
         positions=positions[keep],
-        descriptors=described.data.astype(np.float32).reshape(len(keep), -1)[keep],
+        descriptors=described.data.astype(np.float32).reshape(-1, _LENGTH)[keep],
         colors=photo.image[row, column][keep],
         intrinsics=photo.intrinsics,
         camera_from_world=photo.camera_from_world,

@@ -42,10 +42,6 @@ class SplitConfig:
 
     def __post_init__(self) -> None:
         """Refuses numbers no protocol can mean."""
-        if self.protocol not in ("all", "ratio", "views"):
-            raise UserError(
-                f"split.protocol must be all, ratio or views, got {self.protocol!r}."
-            )
         if not 0 < self.ratio <= 1:
             raise UserError(f"split.ratio must be in (0, 1], got {self.ratio}.")
         if self.views is not None and self.views < 1:

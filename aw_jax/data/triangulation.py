@@ -40,8 +40,10 @@ def triangulate(
 ) -> tuple[Float[np.ndarray, "p 3"], Float[np.ndarray, "p 3"]]:
     """World positions and colours in [0, 1], from these views and nothing else.
 
-    The same views give the same points, bit for bit.
+    The same views give the same points, bit for bit; one view gives none.
     """
+    if len(views) < 2:
+        return np.empty((0, 3)), np.empty((0, 3))
     features = _features(views, config)
     model = _posed_model(features)
     with tempfile.TemporaryDirectory() as folder, _quiet_colmap():

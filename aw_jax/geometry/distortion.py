@@ -21,7 +21,9 @@ from aw_jax.core.arrays import Bool, Float, UInt8
 from aw_jax.core.errors import UserError
 
 _LARGEST_COEFFICIENT = 1e6
+_NEGLIGIBLE = 1e-12
 _NEWTON_STEPS = 30
+_SMALLEST_STEP = 1e-12
 _CONVERGED = 1e-9
 _STRIP = 64
 
@@ -75,7 +77,10 @@ def undistort(
     with np.errstate(all="ignore"):
         rays = _start(points, distortion)
         for _ in range(_NEWTON_STEPS):
-            rays = rays - _newton_step(rays, points, distortion)
+            step = _newton_step(rays, points, distortion)
+            rays = rays - step
+            if not np.any(np.abs(step) > _SMALLEST_STEP):
+                break
         missed = _length(distort(rays, distortion) - points)
         found = (missed < _CONVERGED) & (_length(rays) < fold_radius(distortion))
     return np.where(found, rays, np.nan)
@@ -83,7 +88,8 @@ def undistort(
 
 def fold_radius(distortion: Distortion) -> float:
     """The length of (x, y) up to which the radial polynomial grows; may be inf."""
-    slope = [(2 * i + 1) * k for i, k in enumerate((1.0, *distortion.radial))]
+    terms = (k if abs(k) > _NEGLIGIBLE else 0.0 for k in (1.0, *distortion.radial))
+    slope = [(2 * power + 1) * k for power, k in enumerate(terms)]
     roots = np.roots(np.trim_zeros(slope[::-1], "f"))
     turning = [z.real for z in roots if abs(z.imag) < 1e-12 and z.real > 0]
     furthest = math.sqrt(min(turning, default=math.inf))
