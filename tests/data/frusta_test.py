@@ -31,8 +31,8 @@ def parallel():
     return [view((x, 0, 0)) for x in (-1, 0, 1)]
 
 
-def depths(views, **how):
-    return sample_frusta(views, 400, **{"around": NOTHING, "seed": 0, **how})[:, 2]
+def depths(views, *, around=NOTHING, seed=0):
+    return sample_frusta(views, 400, around=around, seed=seed)[:, 2]
 
 
 def test_cameras_that_look_at_one_place_get_points_around_it():

@@ -1,5 +1,7 @@
 """Guided matches on features whose partners are known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -67,13 +69,11 @@ def test_a_shuffle_changes_nothing_but_indices(world, two):
 def test_twins_off_the_epipolar_line_do_not_disturb(two):
     right = two[1]
     twin = np.concatenate([right.positions, right.positions + [0, 30]])
-    both = Features(
-        **{
-            **vars(right),
-            "positions": twin,
-            "descriptors": np.concatenate([right.descriptors] * 2),
-            "colors": np.zeros((120, 3), np.float32),
-        }
+    both = dataclasses.replace(
+        right,
+        positions=twin,
+        descriptors=np.concatenate([right.descriptors] * 2),
+        colors=np.zeros((120, 3), np.float32),
     )
     pairs = match(two[0], both, CONFIG)
     assert len(pairs) > 40  # a few twins fall on another point's line

@@ -108,6 +108,7 @@ def test_pixels_outside_the_lens_weigh_nothing(plane_folder, tmp_path):
     view = load_scene(plane_folder).views[0]
     pincushion = dataclasses.replace(view, distortion=Distortion(radial=(0.3,)))
     (group,) = load_photos([pincushion], PhotoSize(downscale=2.0))
+    assert group.targets.weights is not None
     weights = np.asarray(group.targets.weights[0])
     assert set(np.unique(weights)) == {0.0, 1.0}
     assert weights[0, 0] == 0

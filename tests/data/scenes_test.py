@@ -139,6 +139,8 @@ def test_missing_photos_are_skipped_with_one_warning_that_counts_them(
     assert len(scene.missing) == 2
     assert len(warnings) == 1
     assert "lists 6 photos; 2 of them are not on disk" in warnings[0]
+    assert scene.points is not None
+    assert scene.points.observations is not None
     assert set(scene.points.observations[:, 1]) <= {0, 1, 2, 3}
 
 

@@ -136,6 +136,7 @@ def test_points_share_the_poses_frame_whatever_transform_was_applied(
         str(root / "sparse_pc.ply")
     )
     scene = load_scene(root)
+    assert scene.points is not None
     np.testing.assert_array_equal(scene.points.positions[:, 1], np.arange(5))
     assert scene.points.colors[0].tolist() == ([0, 200, 0] if colored else [128] * 3)
     assert scene.points.observations is None
