@@ -1,0 +1,59 @@
+"""Pairs of clean and broken clips from sparse fits of procedural scenes.
+
+python -m aw_jax.launch.simulate --scenes=procedural:SEED:COUNT --out=DIR
+"""
+
+from absl import flags
+
+from aw_jax.core.errors import UserError
+from aw_jax.data.procedural.seeds import purpose
+from aw_jax.dataengine.simulation import SimulationConfig, simulate
+from aw_jax.launch import app
+from aw_jax.runs.folder import RunFolder
+from aw_jax.runs.progress import progress
+
+flags.DEFINE_string(
+    "scenes", None, "procedural:SEED:COUNT, the first seed and how many."
+)
+
+
+def run(config: SimulationConfig, folder: RunFolder) -> None:
+    """Makes the shards in OUT/clips; those that are there already are kept."""
+    seeds = procedural_seeds(app.required("scenes"))
+    folder.begin()
+    units = -(-len(seeds) // config.scenes_per_shard)
+    with progress("simulate", units) as bar:
+        summary = simulate(
+            seeds,
+            folder.path / "clips",
+            config=config,
+            told=lambda done, _, last: bar.update(
+                done, clips=float(last.get("clips", 0))
+            ),
+        )
+    folder.finish(summary)
+
+
+def procedural_seeds(text: str) -> list[int]:
+    """The seeds that `procedural:SEED:COUNT` names.
+
+    Raises:
+        UserError: another form, or seeds of more than one purpose.
+    """
+    kind, _, rest = text.partition(":")
+    first, _, count = rest.partition(":")
+    if kind != "procedural" or not first.isdigit() or not count.isdigit():
+        raise UserError(f"--scenes={text}: expected procedural:SEED:COUNT.")
+    seeds = list(range(int(first), int(first) + int(count)))
+    if not seeds:
+        raise UserError(f"--scenes={text}: COUNT must be at least 1.")
+    if purpose(seeds[0]) != purpose(seeds[-1]):
+        raise UserError(
+            f"--scenes={text}: seeds {seeds[0]} ({purpose(seeds[0])}) and {seeds[-1]} "
+            f"({purpose(seeds[-1])}) serve different purposes; ask for fewer."
+        )
+    return seeds
+
+
+if __name__ == "__main__":
+    app.launch(run, SimulationConfig(), own=("scenes",))
