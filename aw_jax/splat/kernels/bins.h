@@ -96,8 +96,8 @@ inline bool prepare(const View& v, int64_t i, Drawn* out) {
   if (out->x + out->half_x < 0.5f || out->x - out->half_x > v.width - 0.5f ||
       out->y + out->half_y < 0.5f || out->y - out->half_y > v.height - 0.5f)
     return false;
-  out->slope = b / a;
-  out->across = kLog2E * a / 2, out->along = kLog2E * det / (2 * a);
+  out->slope = std::max(-1e15, std::min(1e15, b / a));  // all stays finite in float
+  out->across = kLog2E * a / 2, out->along = std::min(kLog2E * det / (2 * a), 1e30);
   out->level = level;
   out->reach = std::min(reach / a, 1e30), out->shrink = std::min(det / a / a, 1e30);
   out->lean = std::max(-1e30, std::min(1e30, -b / c * half_x));

@@ -17,6 +17,7 @@ namespace {
 constexpr int kLanes = AW_LANES;
 typedef float Vec __attribute__((vector_size(4 * AW_LANES)));
 typedef int32_t Mask __attribute__((vector_size(4 * AW_LANES)));
+typedef uint32_t Bits __attribute__((vector_size(4 * AW_LANES)));
 typedef float Quad __attribute__((vector_size(16)));
 
 inline Vec load(const float* p) {
@@ -49,7 +50,7 @@ inline Vec exp2(Vec p) {
   r = r * f + 2.4022242e-1f;
   r = r * f + 6.9314698e-1f;
   r = r * f + 1.0f;
-  return (Vec)((Mask)r + ((Mask)rounded << 23));
+  return (Vec)((Bits)r + ((Bits)rounded << 23));
 }
 
 #if defined(__has_builtin)
