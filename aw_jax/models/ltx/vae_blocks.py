@@ -81,6 +81,7 @@ class ResBlock(nnx.Module):
     def __init__(self, width: int, *, causal: bool, rngs: nnx.Rngs) -> None:
         self.conv1 = Conv3d(width, width, causal=causal, rngs=rngs)
         self.conv2 = Conv3d(width, width, causal=causal, rngs=rngs)
+        self.conv2.kernel[...] *= 0.1
 
     def __call__(
         self,

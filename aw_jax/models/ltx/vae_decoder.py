@@ -20,16 +20,22 @@ from aw_jax.nn.convolution import Conv3d
 
 
 class DecoderStage(nnx.Module):
-    """Residual blocks of one width, all told the timestep by one embedding."""
+    """Residual blocks of one width, all told the timestep by one embedding.
+
+    A stage without blocks (upstream has none) leaves the embedding out.
+    """
 
     def __init__(self, width: int, blocks: int, *, rngs: nnx.Rngs) -> None:
-        self.embedder = TimestepEmbedder(4 * width, rngs=rngs)
+        if blocks:
+            self.embedder = TimestepEmbedder(4 * width, rngs=rngs)
         self.blocks = nnx.List(TimedResBlock(width, rngs=rngs) for _ in range(blocks))
 
     def __call__(
         self, x: Float[Array, "b f h w c"], timestep: Float[Array, " b"]
     ) -> Float[Array, "b f h w c"]:
         """The stage at `x`; `timestep` is already scaled."""
+        if not self.blocks:
+            return x
         embedding = self.embedder(timestep).astype(x.dtype)
         for block in self.blocks:
             x = block(x, embedding)

@@ -10,7 +10,7 @@ Kernels turn: convolutions from (o, i, t, y, x) to (t, y, x, i, o), linear layer
 """
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -21,7 +21,7 @@ from aw_jax.models.ltx.vae import VideoVAE
 from aw_jax.models.ltx.vae_config import VAEConfig
 
 Layout = Literal["diffusers", "lightricks"]
-Path = tuple[str | int, ...]
+TreePath = tuple[Any, ...]
 
 _SHARED = (
     (r"\.blocks\.(\d+)\.block\.", r".blocks.\1."),
@@ -40,37 +40,32 @@ _LIGHTRICKS = (
 )
 
 
-def tensor_names(config: VAEConfig, layout: Layout) -> dict[str, Path]:
+def tensor_names(config: VAEConfig, layout: Layout) -> dict[str, TreePath]:
     """The path in `VideoVAE(config)` of every tensor of `layout`, by its name there."""
-    return {_name(path, config, layout): path for path in abstract_state(config)}
+    paths = [path for path, _ in nnx.to_flat_state(abstract_vae(config)[1])]
+    return {_name(path, config, layout): path for path in paths}
 
 
-def abstract_state(config: VAEConfig) -> dict[Path, jax.ShapeDtypeStruct]:
-    """Shape and dtype of every array of `VideoVAE(config)`, by path, none allocated."""
-    state = jax.eval_shape(lambda: nnx.state(VideoVAE(config, rngs=nnx.Rngs(0))))
-    flat = nnx.to_flat_state(state)
-    return {tuple(map(_plain, path)): leaf.get_value() for path, leaf in flat}
+def abstract_vae(config: VAEConfig) -> tuple[nnx.GraphDef, nnx.State]:
+    """`nnx.split(VideoVAE(config))` with shapes in place of arrays."""
+    return jax.eval_shape(lambda: nnx.split(VideoVAE(config, rngs=nnx.Rngs(0))))
 
 
-def _plain(step: object) -> str | int:
-    return step if isinstance(step, int) else str(step)
-
-
-def upstream_from_ours(array: Shaped[np.ndarray, "..."], path: Path) -> np.ndarray:
+def upstream_from_ours(array: Shaped[np.ndarray, "..."], path: TreePath) -> np.ndarray:
     """The array of ours at `path` in the axis order of both upstreams."""
     if path[-1] != "kernel":
         return array
     return array.transpose(4, 3, 0, 1, 2) if array.ndim == 5 else array.T
 
 
-def ours_from_upstream(array: Shaped[np.ndarray, "..."], path: Path) -> np.ndarray:
+def ours_from_upstream(array: Shaped[np.ndarray, "..."], path: TreePath) -> np.ndarray:
     """Inverse of `upstream_from_ours`."""
     if path[-1] != "kernel":
         return array
     return array.transpose(2, 3, 4, 1, 0) if array.ndim == 5 else array.T
 
 
-def _name(path: Path, config: VAEConfig, layout: Layout) -> str:
+def _name(path: TreePath, config: VAEConfig, layout: Layout) -> str:
     name = ".".join(map(str, path))
     for pattern, replacement in _SHARED:
         name = re.sub(pattern, replacement, name)

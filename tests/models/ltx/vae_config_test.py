@@ -1,0 +1,30 @@
+import dataclasses
+
+import pytest
+
+from aw_jax.models.ltx.vae_config import PROBE, TINY, VAE_095
+
+
+@pytest.mark.parametrize(
+    ("config", "strides", "channels"),
+    [(VAE_095, (8, 32), 128), (PROBE, (8, 32), 8), (TINY, (8, 8), 128)],
+)
+def test_presets_compress_as_documented(config, strides, channels):
+    assert (config.time_stride, config.space_stride) == strides
+    assert config.latent_channels == channels
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoder_widths": (8, 16)}, "encoder_widths must have one entry more"),
+        ({"decoder_blocks": (1,)}, "decoder_blocks must have one entry more"),
+        ({"encoder_widths": (8, 16, 32, 64, 100)}, "encoder_widths 64 -> 100"),
+        ({"decoder_widths": (64, 24, 16, 8)}, "decoder_widths 64 -> 24"),
+        ({"decoder_strides": ((2, 2, 2), (2, 2, 2), (2, 1, 1))}, "must undo"),
+        ({"decoder_strides": ((2, 2, 1), (2, 2, 2), (2, 2, 2))}, r"\(1 or 2, s, s\)"),
+    ],
+)
+def test_stages_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(PROBE, **changes)

@@ -1,0 +1,76 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from aw_jax.nn.convolution import Conv3d, correlate, pad_time
+
+
+def xla_convolution(x, kernel):
+    space = [(size // 2, size // 2) for size in kernel.shape[1:3]]
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(1, 1, 1),
+        padding=[(0, 0), *space],
+        dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
+        precision="highest",
+    )
+
+
+def example(size=(3, 3, 3)):
+    x = jax.random.normal(jax.random.key(0), (2, 5, 6, 7, 4))
+    kernel = jax.random.normal(jax.random.key(1), (*size, 4, 3))
+    return x, kernel
+
+
+@pytest.mark.parametrize("size", [(3, 3, 3), (1, 3, 5)])
+def test_correlation_equals_the_three_dimensional_one(size):
+    x, kernel = example(size)
+    want = xla_convolution(x, kernel)
+    np.testing.assert_allclose(correlate(x, kernel), want, atol=2e-5)
+
+
+@pytest.mark.parametrize("size", [(3, 3, 3), (1, 3, 5)])
+def test_gradients_equal_those_of_the_three_dimensional_one(size):
+    x, kernel = example(size)
+    y, pull = jax.vjp(correlate, x, kernel)
+    _, pull_want = jax.vjp(xla_convolution, x, kernel)
+    cotangent = jax.random.normal(jax.random.key(2), y.shape)
+    for found, want in zip(pull(cotangent), pull_want(cotangent), strict=True):
+        # Sums of up to 300 products of unit normals.
+        np.testing.assert_allclose(found, want, atol=1e-4)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_layer_keeps_frames_rows_and_columns(causal):
+    layer = Conv3d(4, 3, causal=causal, rngs=nnx.Rngs(0))
+    assert layer(example()[0]).shape == (2, 5, 6, 7, 3)
+
+
+def test_a_causal_layer_sees_no_later_frame():
+    x, _ = example()
+    layer = Conv3d(4, 3, causal=True, rngs=nnx.Rngs(0))
+    changed = x.at[:, 3:].set(0)
+    np.testing.assert_array_equal(layer(x)[:, :3], layer(changed)[:, :3])
+
+
+def test_a_centred_layer_sees_one_frame_to_each_side():
+    x, _ = example()
+    layer = Conv3d(4, 3, causal=False, rngs=nnx.Rngs(0))
+    moved = jnp.abs(layer(x) - layer(x.at[:, 3].add(1))).max(axis=(0, 2, 3, 4)) > 1e-3
+    np.testing.assert_array_equal(moved, [False, False, True, True, True])
+
+
+def test_time_is_padded_by_the_end_frames():
+    x, _ = example()
+    causal = pad_time(x, taps=3, causal=True)
+    centred = pad_time(x, taps=3, causal=False)
+    np.testing.assert_array_equal(causal, x[:, [0, 0, 0, 1, 2, 3, 4]])
+    np.testing.assert_array_equal(centred, x[:, [0, 0, 1, 2, 3, 4, 4]])
+
+
+def test_a_layer_computes_in_the_type_of_its_input():
+    layer = Conv3d(4, 3, causal=True, rngs=nnx.Rngs(0))
+    assert layer(example()[0].astype(jnp.bfloat16)).dtype == jnp.bfloat16
