@@ -45,15 +45,16 @@ def launch(run: Callable[[C, RunFolder], None], preset: C, own: Sequence[str]) -
         preset: the config without a recipe; a recipe must be of its type.
         own: names of the launcher's own flags; they are noted with the config.
     """
-    sys.exit(_status(run, preset, own, sys.argv))
+    sys.exit(status(run, preset, own, sys.argv))
 
 
-def _status(
+def status(
     run: Callable[[C, RunFolder], None],
     preset: C,
     own: Sequence[str],
     argv: Sequence[str],
 ) -> int:
+    """What `launch` leaves with: 0, 2 after a user's error, 130 after Ctrl-C."""
     logging.getLogger("absl").setLevel(logging.WARNING)
     try:
         config = _config(preset, argv)

@@ -24,5 +24,8 @@ def run(config: EvaluateConfig, folder: RunFolder) -> None:
     folder.finish(result)
 
 
+PRESET = EvaluateConfig()
+OWN = ("task", "pred", "gt")
+
 if __name__ == "__main__":
-    app.launch(run, EvaluateConfig(), own=("task", "pred", "gt"))
+    app.launch(run, PRESET, own=OWN)

@@ -84,5 +84,8 @@ def run(config: FitRunConfig, folder: RunFolder) -> None:
     shutil.rmtree(work)
 
 
+PRESET = FitRunConfig()
+OWN = ("scene",)
+
 if __name__ == "__main__":
-    app.launch(run, FitRunConfig(), own=("scene",))
+    app.launch(run, PRESET, own=OWN)

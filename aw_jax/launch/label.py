@@ -25,5 +25,8 @@ def run(config: LabelConfig, folder: RunFolder) -> None:
     folder.finish({"label": label, "labelled": count})
 
 
+PRESET = LabelConfig()
+OWN = ("data",)
+
 if __name__ == "__main__":
-    app.launch(run, LabelConfig(), own=("data",))
+    app.launch(run, PRESET, own=OWN)

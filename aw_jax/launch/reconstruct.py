@@ -14,7 +14,8 @@ from aw_jax.core.keys import named
 from aw_jax.evaluate.report import write_report
 from aw_jax.launch import app
 from aw_jax.metrics.frames import variants
-from aw_jax.reconstruct import outputs, run
+from aw_jax.reconstruct import outputs
+from aw_jax.reconstruct import run as loop
 from aw_jax.reconstruct.clips import RenderedClip, RestoreClip, RestoredClip
 from aw_jax.reconstruct.closed_loop import Watch
 from aw_jax.reconstruct.config import ReconstructConfig
@@ -45,14 +46,14 @@ def restorer(models: RestorationModels, phases: Phases) -> RestoreClip:
     return restore
 
 
-def main(config: ReconstructConfig, folder: RunFolder) -> None:
+def run(config: ReconstructConfig, folder: RunFolder) -> None:
     """Runs every phase; each is found again by a run that was stopped."""
     work = folder.path / "work"
     phases = Phases(work / "seconds.json")
     scene = app.existing("scene")
     splat = app.existing("splat") if app.FLAGS.splat else None
-    models = model_files.load(config.model)
     capture = load_capture(scene, config.split, config.photos)
+    models = model_files.load(config.model)
     folder.begin()
     with phases("init"):
         start, told = find_start(
@@ -62,7 +63,7 @@ def main(config: ReconstructConfig, folder: RunFolder) -> None:
             file=work / "points.npz",
             splat=splat,
         )
-    result = run.reconstruct(
+    result = loop.reconstruct(
         capture.train,
         start,
         restorer(models, phases),
@@ -74,11 +75,11 @@ def main(config: ReconstructConfig, folder: RunFolder) -> None:
             on_step=lambda at: phases.on_step(
                 at.step + 1, psnr=at.psnr, loss=at.loss, gaussians=at.count
             ),
-            measure=lambda s: run.figures(s, capture.test, config=config.metrics),
+            measure=lambda s: loop.figures(s, capture.test, config=config.metrics),
         ),
     )
     with phases("final"):
-        measured = run.told(result, capture.test, config)
+        measured = loop.told(result, capture.test, config)
         write(folder.path, result, capture)
     metrics = {
         **capture.told,
@@ -94,7 +95,7 @@ def main(config: ReconstructConfig, folder: RunFolder) -> None:
     shutil.rmtree(work)
 
 
-def write(folder: Path, result: run.Result, capture: Capture) -> None:
+def write(folder: Path, result: loop.Result, capture: Capture) -> None:
     """Writes both splats and all pictures."""
     save_ply(folder / "splat.ply", result.final)
     save_ply(folder / "baseline.ply", result.outcome.baseline)
@@ -105,5 +106,8 @@ def write(folder: Path, result: run.Result, capture: Capture) -> None:
     outputs.write_clips(frames, result.outcome.clips)
 
 
+PRESET = ReconstructConfig()
+OWN = ("scene", "splat")
+
 if __name__ == "__main__":
-    app.launch(main, ReconstructConfig(), own=("scene", "splat"))
+    app.launch(run, PRESET, own=OWN)

@@ -69,5 +69,8 @@ def run(config: RenderConfig, folder: RunFolder) -> None:
     folder.finish({"frames": count, "gaussians": len(splat.means)})
 
 
+PRESET = RenderConfig()
+OWN = ("splat", "path")
+
 if __name__ == "__main__":
-    app.launch(run, RenderConfig(), own=("splat", "path"))
+    app.launch(run, PRESET, own=OWN)

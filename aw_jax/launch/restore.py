@@ -77,5 +77,8 @@ def _write(folder: Path, name: str, frames: np.ndarray, fps: float) -> None:
     videos.write_frames(folder / name, frames)
 
 
+PRESET = RestoreConfig()
+OWN = ("video", "first", "last")
+
 if __name__ == "__main__":
-    app.launch(run, RestoreConfig(), own=("video", "first", "last"))
+    app.launch(run, PRESET, own=OWN)

@@ -55,5 +55,8 @@ def procedural_seeds(text: str) -> list[int]:
     return seeds
 
 
+PRESET = SimulationConfig()
+OWN = ("scenes",)
+
 if __name__ == "__main__":
-    app.launch(run, SimulationConfig(), own=("scenes",))
+    app.launch(run, PRESET, own=OWN)

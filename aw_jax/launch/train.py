@@ -23,5 +23,8 @@ def run(config: TrainConfig, folder: RunFolder) -> None:
     folder.finish({"part": str(part), "steps": config.loop.steps})
 
 
+PRESET = TrainConfig()
+OWN = ()
+
 if __name__ == "__main__":
-    app.launch(run, TrainConfig(), own=())
+    app.launch(run, PRESET, own=OWN)

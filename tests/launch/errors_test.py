@@ -1,0 +1,141 @@
+"""What a user can get wrong: one clear line, exit code 2, `--out` as it was."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from aw_jax.data.procedural import captures, export, worlds
+from aw_jax.data.procedural.seeds import TEST
+from aw_jax.media import images, videos
+
+
+@pytest.fixture(scope="module")
+def good_scene(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("good") / "scene"
+    config = captures.CaptureConfig(frames=6, width=32, height=24)
+    world = worlds.scene(TEST[5])
+    return export.write(world, folder, captures.capture(world, config)) and folder
+
+
+@pytest.fixture
+def scene(good_scene, tmp_path):
+    return shutil.copytree(good_scene, tmp_path / "scene")
+
+
+def transforms(scene):
+    return json.loads((scene / "transforms.json").read_text())
+
+
+def change(scene, edit):
+    data = transforms(scene)
+    edit(data)
+    (scene / "transforms.json").write_text(json.dumps(data))
+
+
+def broken_json(scene):
+    path = scene / "transforms.json"
+    path.write_text(path.read_text()[:-40])
+
+
+def nan_pose(scene):
+    change(scene, lambda d: d["frames"][1]["transform_matrix"][0].__setitem__(3, None))
+
+
+def unknown_camera(scene):
+    change(scene, lambda d: d.update(camera_model="EQUIRECTANGULAR"))
+
+
+def no_images(scene):
+    for path in (scene / "images").iterdir():
+        path.write_bytes(b"not an image at all")
+
+
+def two_images(scene):
+    for path in sorted((scene / "images").iterdir())[2:]:
+        path.unlink()
+
+
+SCENES = {
+    "broken_json": (broken_json, ()),
+    "nan_pose": (nan_pose, ()),
+    "unknown_camera": (unknown_camera, ()),
+    "no_images": (no_images, ()),
+    "two_images": (two_images, ()),
+    "missing_view": (
+        lambda scene: None,
+        ("--config.split.protocol=views", "--config.split.names=nowhere.png"),
+    ),
+    "empty_split": (
+        lambda scene: None,
+        ("--config.split.protocol=views", "--config.split.views=6"),
+    ),
+    "short_clip": (lambda scene: None, ("--config.loop.frames=8",)),
+    "unknown_flag": (lambda scene: None, ("--sceen=x",)),
+    "unknown_field": (lambda scene: None, ("--config.loop.round=3",)),
+    "bad_value": (lambda scene: None, ("--config.loop.rounds=many",)),
+    "no_model": (lambda scene: None, ("--config.model=nowhere",)),
+}
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_reconstruct_says_one_line_and_touches_nothing(name, scene, tmp_path, launch):
+    damage, arguments = SCENES[name]
+    damage(scene)
+    out = tmp_path / "out"
+    told = launch(
+        "reconstruct",
+        f"--scene={scene}",
+        f"--out={out}",
+        "--config=configs/reconstruct_probe.py",
+        *arguments,
+    )
+    assert told.status == 2, told.lines
+    assert len(told.errors) == 1
+    assert not any("Traceback" in line for line in told.lines)
+    assert not out.exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(scene, tmp_path, launch):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    told = launch("reconstruct", f"--scene={scene}", f"--out={out}")
+    assert told.status == 2
+    assert "holds no run" in told.errors[0]
+    assert [path.name for path in out.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("missing", ["scene", "out"])
+def test_missing_flags_are_named(missing, tmp_path, launch):
+    flags = {"scene": tmp_path, "out": tmp_path / "out"}
+    del flags[missing]
+    told = launch("fit", *(f"--{name}={path}" for name, path in flags.items()))
+    assert told.status == 2
+    assert f"--{missing} is missing" in told.errors[0]
+
+
+@pytest.mark.parametrize("frames", [8, 12])
+def test_restore_refuses_clips_of_wrong_length(frames, tmp_path, launch):
+    picture = np.zeros((32, 32, 3), np.uint8)
+    videos.write_frames(tmp_path / "clip", np.stack([picture] * frames))
+    images.write(tmp_path / "view.png", picture)
+    told = launch(
+        "restore",
+        f"--video={tmp_path / 'clip'}",
+        f"--first={tmp_path / 'view.png'}",
+        f"--last={tmp_path / 'view.png'}",
+        f"--out={tmp_path / 'out'}",
+        "--config.model=probe",
+    )
+    assert told.status == 2
+    assert str(frames) in told.errors[0]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("scenes", ["procedural", "photos:1:2", "procedural:1:0"])
+def test_simulate_refuses_scenes_it_cannot_make(scenes, tmp_path, launch):
+    told = launch("simulate", f"--scenes={scenes}", f"--out={tmp_path / 'out'}")
+    assert told.status == 2
+    assert "--scenes" in told.errors[0]
