@@ -24,6 +24,8 @@ class CaptureConfig:
     height: int = 96
     field_of_view: tuple[float, float] = (50.0, 68.0)
     """Degrees along the short side; one value a capture, uniform."""
+    sweep: tuple[float, float] | None = None
+    """Radians around the focus, uniform; None: half to all of the stage's sector."""
     sway: float = 0.05
     """Hand movement, as a share of the distance to what is looked at."""
     clearance: float = 0.3
@@ -63,7 +65,8 @@ def _path(stage: Stage, config: CaptureConfig, rng: np.random.Generator) -> Came
     """An arc of varying radius and height, with the sway of a hand."""
     s = np.linspace(0, 1, config.frames)
     low, high = stage.azimuth
-    sweep = (high - low) * rng.uniform(0.5, 0.95)
+    whole = high - low
+    sweep = min(rng.uniform(*(config.sweep or (0.5 * whole, whole))), 0.95 * whole)
     start = rng.uniform(low, high - sweep)
     azimuth = start + sweep * (s if rng.uniform() < 0.5 else 1 - s)
     radius = _drift(rng, s, stage.radius)

@@ -1,0 +1,165 @@
+"""The simulation job: what it keeps and notes, and that nothing stops it for good."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from aw_jax.core.errors import UserError
+from aw_jax.data import clips, records
+from aw_jax.data.procedural.seeds import TEST
+from aw_jax.dataengine import simulation
+from aw_jax.dataengine.gate import GateConfig, figures, refusal
+from aw_jax.dataengine.simulation import SimulationConfig, simulate, simulate_scene
+from aw_jax.dataengine.sparse_fit import SparseFitConfig
+from aw_jax.splat.fit import FitDiverged
+from aw_jax.splat.fit_config import FitConfig
+
+SEEDS = range(TEST.start + 100, TEST.start + 103)
+OPEN = GateConfig(least_psnr=0.0, most_psnr=99.0, least_coverage=0.0, least_light=0.0)
+CONFIG = SimulationConfig(
+    frames=9,
+    width=49,
+    height=49,
+    sparse=SparseFitConfig(
+        views=(2, 3),
+        steps=(4, 8),
+        snapshots=(0.5, 1.0),
+        surface=(40, 80),
+        start=100,
+        fit=FitConfig(capacity=120, sh_degree=0),
+    ),
+    paths=2,
+    gate=OPEN,
+    scenes_per_shard=1,
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, simulate(SEEDS, folder, config=CONFIG)
+
+
+def _bytes(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_every_snapshot_of_every_path_gives_a_clip(whole):
+    folder, summary = whole
+    found = [c for shard in records.shards(folder) for c in clips.read_clips(shard)]
+    assert summary["clips"] == len(found) > 0
+    assert len(found) + sum(summary["refused"].values()) == 3 * 2 * 2
+    for clip in found:
+        assert clip.clean.shape == clip.artifact.shape == (9, 49, 49, 3)
+        assert clip.clean.dtype == np.uint8
+        assert not np.array_equal(clip.clean, clip.artifact)
+
+
+def test_the_index_has_one_line_per_clip_and_no_time_and_no_host(whole):
+    folder, summary = whole
+    lines = [
+        json.loads(line) for line in (folder / "index.jsonl").read_text().splitlines()
+    ]
+    assert len(lines) == summary["clips"]
+    for line in lines:
+        clip = clips.read_clips(folder / line["shard"])[line["record"]]
+        assert clip.notes["psnr"] == line["psnr"]
+        assert clip.notes["scene"] in SEEDS
+        assert clip.notes["start"] != clip.notes["end"]
+        assert not {"time", "host", "seconds"} & set(clip.notes)
+
+
+def test_the_same_camera_gives_the_same_truth_at_every_snapshot(whole):
+    folder, _ = whole
+    found = clips.read_clips(records.shards(folder)[0])
+    by_path = {}
+    for clip in found:
+        by_path.setdefault(clip.notes["path"], []).append(clip)
+    for same in by_path.values():
+        assert all(np.array_equal(clip.clean, same[0].clean) for clip in same)
+
+
+def test_an_interrupted_job_goes_on_to_the_same_bytes(whole, tmp_path):
+    folder, _ = whole
+
+    def stop(done, total, last):
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate(SEEDS, tmp_path, config=CONFIG, told=stop)
+    assert not (tmp_path / "index.jsonl").exists()
+    simulate(SEEDS, tmp_path, config=CONFIG)
+    assert _bytes(tmp_path) == _bytes(folder)
+
+
+def test_a_finished_job_is_not_done_again(whole, monkeypatch):
+    folder, summary = whole
+    monkeypatch.setattr(simulation, "_make_unit", None)
+    assert simulate(SEEDS, folder, config=CONFIG) == summary
+
+
+def test_processes_that_share_the_job_make_the_same_bytes(whole, tmp_path):
+    folder, summary = whole
+    first = simulate(SEEDS, tmp_path, config=CONFIG, share=(0, 2))
+    assert (first["units"], first["of"]) == (2, 3)
+    assert simulate(SEEDS, tmp_path, config=CONFIG, share=(1, 2)) == summary
+    assert _bytes(tmp_path) == _bytes(folder)
+
+
+def test_a_fit_that_diverges_is_counted_and_the_job_goes_on(tmp_path, monkeypatch):
+    def diverges(*args, **kwargs):
+        raise FitDiverged("no finite numbers left")
+        yield
+
+    monkeypatch.setattr(simulation, "snapshots", diverges)
+    summary = simulate(SEEDS[:1], tmp_path, config=CONFIG)
+    assert summary["refused"] == {"fit diverged": 1}
+    assert summary["clips"] == 0
+
+
+def test_a_strict_gate_refuses_by_name():
+    strict = dataclasses.replace(CONFIG, gate=GateConfig(least_psnr=98.0))
+    outcome = simulate_scene(SEEDS[0], config=strict)
+    assert not outcome.clips
+    assert set(outcome.refused) <= {"too broken", "camera inside something"}
+
+
+def test_no_scenes_and_odd_lengths_are_refused(tmp_path):
+    with pytest.raises(UserError, match="at least one scene"):
+        simulate([], tmp_path, config=CONFIG)
+    with pytest.raises(ValueError, match="8 n"):
+        SimulationConfig(frames=24)
+    with pytest.raises(ValueError, match="snapshots"):
+        SparseFitConfig(snapshots=(0.5, 0.4))
+
+
+def _clip(**changes):
+    rng = np.random.default_rng(0)
+    clean = rng.uniform(0.2, 0.8, size=(3, 8, 8, 3)).astype(np.float32)
+    values = {
+        "clean": clean,
+        "artifact": np.clip(clean + 0.1, 0, 1),
+        "alpha": np.ones((3, 8, 8), np.float32),
+        "depth": np.full((3, 8, 8), 2.0, np.float32),
+    }
+    values |= changes
+    return figures(values.pop("clean"), values.pop("artifact"), **values)
+
+
+def test_the_gate_names_each_fault():
+    clean = np.full((3, 8, 8, 3), 0.5, np.float32)
+    noise = np.random.default_rng(1).uniform(size=(3, 8, 8, 3)).astype(np.float32)
+    close = np.full((3, 8, 8), 2.0, np.float32)
+    close[1, :2] = 0.05
+    cases = {
+        "too plain": {"clean": clean, "artifact": clean + 0.1},
+        "not covered": {"alpha": np.full((3, 8, 8), 0.2, np.float32)},
+        "camera inside something": {"depth": close},
+        "too broken": {"clean": noise, "artifact": noise.round()[..., ::-1]},
+    }
+    assert refusal(_clip(), GateConfig()) is None
+    for name, changes in cases.items():
+        assert refusal(_clip(**changes), GateConfig()) == name
