@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -27,6 +27,7 @@ class LoopConfig:
     optimizer: OptimizerConfig = OptimizerConfig()
 
 
+@runtime_checkable
 class Batches(Protocol):
     """Endless batches whose place can be saved: a grain iterator is one."""
 

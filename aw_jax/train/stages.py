@@ -14,7 +14,7 @@ from aw_jax.core.arrays import Array, Key, PyTree
 from aw_jax.core.errors import UserError
 from aw_jax.core.keys import named
 from aw_jax.data import crops, latents, records
-from aw_jax.data.clips import from_bytes
+from aw_jax.data.clips import ClipRecord, from_bytes
 from aw_jax.models.ltx.transformer import Transformer
 from aw_jax.models.ltx.transformer_files import load_transformer, save_transformer
 from aw_jax.models.ltx.vae import VideoVAE
@@ -64,7 +64,7 @@ def train_codec(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Path:
     seen = iter(crops.batches(config.data, size=config.batch, **choices))
     vae = codec.measure_statistics(vae, (next(seen) for _ in range(STATISTICS_BATCHES)))
     path = Path(config.parts) / VAE
-    save_vae(path, vae, dtype=STORED)
+    save_vae(path, vae)
     return path
 
 
@@ -72,7 +72,7 @@ def train_denoiser(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Pa
     """Trains the base or one adapter and writes it into `config.parts`."""
     parts = Path(config.parts)
     vae = load_vae(parts / VAE)
-    clip = _first_clip(config.data)
+    clip = _first_clip(config)
     cache = _encoded(config, vae, parts)
     seed = int(jax.random.randint(named(key, "data"), (), 0, 2**30))
     data = latents.batches(cache, size=config.batch, seed=seed).map(
@@ -98,9 +98,15 @@ def train_denoiser(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Pa
     )
 
 
-def _first_clip(folder: str) -> Any:
-    path = records.shards(folder)[0]
-    return from_bytes(records.read_shard(path)[0], where=f"{path}, record 0")
+def _first_clip(config: TrainConfig) -> ClipRecord:
+    """One clip, for its size and label; an adapter needs labels."""
+    path = records.shards(config.data)[0]
+    clip = from_bytes(records.read_shard(path)[0], where=f"{path}, record 0")
+    if config.task != "base" and "label" not in clip.notes:
+        raise UserError(
+            f"{config.data}: the clips have no heatmaps; run the launcher label first."
+        )
+    return clip
 
 
 def _encoded(config: TrainConfig, vae: VideoVAE, parts: Path) -> Path:
@@ -176,11 +182,7 @@ def _saved(
     if config.task == "base":
         save_transformer(parts / TRANSFORMER, model, dtype=STORED)
         return parts / TRANSFORMER
-    label = notes.get("label")
-    if label is None:
-        raise UserError(
-            f"{config.data}: the clips have no heatmaps; run the launcher label first."
-        )
+    label = notes["label"]
     conditions = Conditions(
         base=adapter_files.checksum(parts / TRANSFORMER),
         vae=adapter_files.checksum(parts / VAE),

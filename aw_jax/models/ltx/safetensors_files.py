@@ -24,7 +24,7 @@ def save_tensors(
     path: str | Path, tensors: dict[str, Tensor], *, metadata: dict[str, str]
 ) -> None:
     """Writes `tensors` and `metadata` to `path`, atomically."""
-    dense = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    dense = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     with replacing(path) as aside:
         save_file(dense, aside, metadata=metadata)
 

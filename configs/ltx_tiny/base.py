@@ -1,0 +1,50 @@
+"""Stage 2 of `ltx_tiny`: all weights of the transformer, on the restorer's objective.
+
+Starts the path at the artifact's latents and restores in one step (see
+`MethodConfig.source`): at this size eight steps from noise make clips worse.
+
+  python -m aw_jax.launch.train --config=configs/ltx_tiny/base.py --out=runs/tiny/base
+"""
+
+from aw_jax.flow.timesteps import TimestepLaw
+from aw_jax.models.ltx import config as ltx_config
+from aw_jax.restoration.heatmap import CONSTANT
+from aw_jax.restoration.method import MethodConfig
+from aw_jax.train.config import AdapterConfig, TrainConfig
+from aw_jax.train.denoising import DenoisingConfig
+from aw_jax.train.loop import LoopConfig
+from aw_jax.train.optimizer import OptimizerConfig
+
+METHOD = MethodConfig(source="artifact", bypass=True, steps=1, schedule=CONSTANT)
+WIDTH = 192
+
+
+def get_config() -> TrainConfig:
+    return TrainConfig(
+        task="base",
+        data="runs/tiny/simulate/clips",
+        parts="runs/tiny/parts",
+        batch=8,
+        transformer=ltx_config.tiny(width=WIDTH, layers=6),
+        adapter=AdapterConfig(rank=WIDTH // 8, alpha=WIDTH / 8),
+        variants=2,
+        denoising=DenoisingConfig(
+            method=METHOD,
+            times=TimestepLaw(mass_at_one=1.0),
+            window=8,
+            label_share=0.7,
+        ),
+        loop=LoopConfig(
+            steps=2000,
+            log_every=20,
+            save_every=200,
+            optimizer=OptimizerConfig(
+                learning_rate=1e-3,
+                schedule="cosine",
+                warmup=50,
+                final_share=0.02,
+                b2=0.98,
+                average_decay=0.99,
+            ),
+        ),
+    )

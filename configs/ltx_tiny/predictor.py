@@ -1,0 +1,16 @@
+"""Stage 3 of `ltx_tiny`: LoRA1, artifact clip to heatmap.
+
+python -m aw_jax.launch.train --config=configs/ltx_tiny/predictor.py \
+    --out=runs/tiny/predictor
+"""
+
+import dataclasses
+
+from aw_jax.config.recipes import load
+from aw_jax.train.config import TrainConfig
+
+
+def get_config() -> TrainConfig:
+    base = load(__file__.replace("predictor", "base"), TrainConfig)
+    loop = dataclasses.replace(base.loop, steps=600)
+    return dataclasses.replace(base, task="predictor", loop=loop)

@@ -1,0 +1,16 @@
+"""Stage 4 of `ltx_tiny`: LoRA2, artifact clip and heatmap to clean clip.
+
+python -m aw_jax.launch.train --config=configs/ltx_tiny/restorer.py \
+    --out=runs/tiny/restorer
+"""
+
+import dataclasses
+
+from aw_jax.config.recipes import load
+from aw_jax.train.config import TrainConfig
+
+
+def get_config() -> TrainConfig:
+    base = load(__file__.replace("restorer", "base"), TrainConfig)
+    loop = dataclasses.replace(base.loop, steps=600)
+    return dataclasses.replace(base, task="restorer", loop=loop)

@@ -1,0 +1,118 @@
+"""Stages of training from records to files, at the smallest size that has all parts."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from aw_jax.core.errors import UserError
+from aw_jax.data import clips, records
+from aw_jax.models.ltx import config as ltx_config
+from aw_jax.models.ltx import vae_config
+from aw_jax.models.ltx.vae import VideoVAE
+from aw_jax.models.ltx.vae_files import save_vae
+from aw_jax.restoration import model_files, pipeline
+from aw_jax.restoration.method import MethodConfig
+from aw_jax.train.config import AdapterConfig, TrainConfig
+from aw_jax.train.denoising import DenoisingConfig
+from aw_jax.train.loop import LoopConfig
+from aw_jax.train.stages import train_denoiser
+
+LABEL = {"net": "st-lpips-vgg", "constant": 0.5, "fed": "[-1,1]", "anchored": 8}
+VAE = dataclasses.replace(
+    vae_config.PROBE,
+    encoder_widths=(8, 16, 32),
+    encoder_blocks=(0, 0, 0),
+    encoder_strides=((2, 2, 2), (2, 1, 1)),
+    decoder_widths=(32, 16, 8),
+    decoder_blocks=(0, 0, 0),
+    decoder_strides=((2, 1, 1), (2, 2, 2)),
+)
+TRANSFORMER = dataclasses.replace(
+    ltx_config.PROBE, layers=1, in_channels=8, out_channels=8, caption_channels=4
+)
+
+
+def clip(seed, *, labelled=True):
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(0, 256, (2, 25, 16, 24, 3), dtype=np.uint8)
+    heat = rng.integers(0, 256, (25, 16, 24), dtype=np.uint8)
+    return clips.ClipRecord(
+        clean=frames[0],
+        artifact=frames[1],
+        heatmap=heat if labelled else None,
+        notes={"label": LABEL} if labelled else {},
+    )
+
+
+@pytest.fixture
+def parts(tmp_path):
+    data = [clips.to_bytes(clip(i)) for i in range(3)]
+    records.write_shard(tmp_path / "clips" / "a.arrayrecord", data)
+    folder = tmp_path / "parts"
+    vae = jax.jit(lambda: VideoVAE(VAE, rngs=nnx.Rngs(0)))()
+    save_vae(folder / model_files.VAE, vae)
+    return folder
+
+
+def config(parts, task, **changes):
+    choices = {
+        "data": str(parts.parent / "clips"),
+        "parts": str(parts),
+        "batch": 2,
+        "loop": LoopConfig(steps=2, log_every=1, save_every=1),
+        "transformer": TRANSFORMER,
+        "adapter": AdapterConfig(rank=2, alpha=2.0),
+        "denoising": DenoisingConfig(
+            method=MethodConfig(source="artifact", bypass=True, steps=1), window=2
+        ),
+    }
+    return TrainConfig(task=task, **choices | changes)
+
+
+def run(parts, task, name="", **changes):
+    folder = parts.parent / (name or task)
+    folder.mkdir(exist_ok=True)
+    return train_denoiser(config(parts, task, **changes), folder, jax.random.key(0))
+
+
+def test_stages_make_models_that_load_and_restore(parts):
+    for task in ("base", "predictor", "restorer"):
+        assert run(parts, task).exists()
+    models = model_files.load(str(parts))
+    assert models.method.source == "artifact"
+    shown = pipeline.Clip(
+        artifact=jnp.full((25, 16, 24, 3), 0.5),
+        first=jnp.zeros((16, 24, 3)),
+        last=jnp.ones((16, 24, 3)),
+    )
+    heatmap = jax.jit(pipeline.predict_heatmap)(models, shown, jax.random.key(0))
+    assert heatmap.shape == (25, 16, 24)
+
+
+def test_a_killed_stage_ends_in_the_same_bytes(parts):
+    run(parts, "base")
+    whole = run(parts, "restorer", "whole").read_bytes()
+    once = LoopConfig(steps=2, log_every=1, save_every=1)
+    short = dataclasses.replace(once, steps=1)
+    run(parts, "restorer", "parted", loop=short)
+    assert run(parts, "restorer", "parted", loop=once).read_bytes() == whole
+
+
+def test_adapters_of_another_base_are_refused(parts):
+    for task in ("base", "predictor", "restorer"):
+        run(parts, task)
+    run(parts, "base", "again", loop=LoopConfig(steps=1, log_every=1, save_every=1))
+    with pytest.raises(UserError, match="trained with base="):
+        model_files.load(str(parts))
+
+
+def test_clips_without_heatmaps_are_refused_before_training(parts):
+    run(parts, "base")
+    bare = [clips.to_bytes(clip(i, labelled=False)) for i in range(3)]
+    records.write_shard(parts.parent / "clips" / "a.arrayrecord", bare)
+    with pytest.raises(UserError, match="label first"):
+        run(parts, "restorer")
