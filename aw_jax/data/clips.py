@@ -72,7 +72,7 @@ def read_clips(path: str | Path) -> list[ClipRecord]:
     return [from_bytes(data, where=f"{path}, record {i}") for i, data in found]
 
 
-def dataset(folder: str | Path) -> grain.MapDataset:
-    """All clips of a folder as a grain data set of `ClipRecord`."""
-    data = grain.MapDataset.source(records.source(folder))
+def dataset(folder: str | Path, *, first: int | None = None) -> grain.MapDataset:
+    """The clips of a folder, or of its `first` shards, as a set of `ClipRecord`."""
+    data = grain.MapDataset.source(records.source(folder, first=first))
     return data.map(lambda record: from_bytes(record, where=str(folder)))

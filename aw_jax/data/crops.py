@@ -10,7 +10,13 @@ from aw_jax.data.clips import ClipRecord, dataset
 
 
 def batches(
-    folder: str | Path, *, size: int, side: int, heatmap_share: float, seed: int
+    folder: str | Path,
+    *,
+    size: int,
+    side: int,
+    heatmap_share: float,
+    seed: int,
+    first: int | None = None,
 ) -> grain.IterDataset:
     """Endless batches of videos "b f side side 3", float32 in [0, 1].
 
@@ -21,8 +27,9 @@ def batches(
         heatmap_share: probability that a labelled clip gives its heatmap, in grey; the
             rest is shared evenly by clean and artifact frames.
         seed: of order and cut-outs.
+        first: how many shards are used; None: all.
     """
-    clips = dataset(folder).shuffle(seed=seed).repeat()
+    clips = dataset(folder, first=first).shuffle(seed=seed).repeat()
 
     def cut(clip: ClipRecord, rng: np.random.Generator) -> Float[np.ndarray, "..."]:
         frames = _stream(clip, heatmap_share, rng)

@@ -128,6 +128,8 @@ def read_shard(path: str | Path) -> list[bytes]:
     return records
 
 
-def source(folder: str | Path) -> grain.sources.ArrayRecordDataSource:
-    """All records of a folder, in the order of shards, for grain."""
-    return grain.sources.ArrayRecordDataSource([str(p) for p in shards(folder)])
+def source(
+    folder: str | Path, *, first: int | None = None
+) -> grain.sources.ArrayRecordDataSource:
+    """The records of a folder, or of its `first` shards, in their order, for grain."""
+    return grain.sources.ArrayRecordDataSource([str(p) for p in shards(folder)[:first]])

@@ -16,7 +16,8 @@ import numpy as np
 import pycolmap
 
 from aw_jax.core.arrays import Float
-from aw_jax.data.matching import Features, MatchingConfig, detect, match
+from aw_jax.data.features import Features, detect
+from aw_jax.data.matching import MatchingConfig, match
 from aw_jax.data.photos import PhotoSize, load_photo
 from aw_jax.data.views import View
 from aw_jax.runs.progress import progress
@@ -30,7 +31,9 @@ class TriangulationConfig:
 
     max_side: int = 1280
     """Photos are brought to this size first, in pixels."""
-    neighbours: int = 15
+    features: int = 8192
+    """Most SIFT features of a photo."""
+    neighbours: int = 12
     """A photo is matched with so many of the nearest others, at least."""
     matching: MatchingConfig = field(default_factory=MatchingConfig)
 
@@ -63,7 +66,7 @@ def _features(
     with progress("features", len(views)) as bar, _quiet_colmap():
         for index, view in enumerate(views, start=1):
             photo = load_photo(view, PhotoSize(max_side=config.max_side))
-            features[index] = detect(photo, config.matching)
+            features[index] = detect(photo, most=config.features)
             bar.update(index)
     return features
 

@@ -33,6 +33,8 @@ class TrainConfig:
     task: Task = "restorer"
     data: str = "data/clips"
     """Folder of clip records."""
+    shards: int | None = None
+    """Of `codec`: use only so many shards, from the first on; None: all."""
     parts: str = "ltx_tiny"
     """Folder with the parts that earlier stages made; this stage's part is added."""
     batch: int = 8

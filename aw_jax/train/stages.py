@@ -36,6 +36,8 @@ from aw_jax.train.loop import train
 
 STORED = "bfloat16"
 STATISTICS_BATCHES = 32
+QUIET = -6.0
+"""First log-variance of the posterior."""
 
 
 def prompt_table(width: int) -> Array:
@@ -52,20 +54,38 @@ def restore_prompt(width: int) -> Array:
 def train_codec(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Path:
     """Trains an autoencoder and writes vae.safetensors into `config.parts`."""
     seed = int(jax.random.randint(named(key, "data"), (), 0, 2**30))
-    choices = {"side": config.side, "heatmap_share": config.heatmap_share, "seed": seed}
-    data = crops.batches(config.data, size=config.batch, **choices)
-    vae = jax.jit(lambda: VideoVAE(config.vae, rngs=nnx.Rngs(0)))()
+    choices = {
+        "size": config.batch,
+        "side": config.side,
+        "heatmap_share": config.heatmap_share,
+        "seed": seed,
+        "first": config.shards,
+    }
+    data = crops.batches(config.data, **choices)
+    vae = _fresh_codec(config)
     graphdef, params, frozen = codec.split(vae)
     loss = codec.codec_loss(graphdef, config.objective)
     state = train(
         loss, params, frozen, iter(data), config=config.loop, folder=folder, key=key
     )
     vae = codec.join(graphdef, state.average, frozen)
-    seen = iter(crops.batches(config.data, size=config.batch, **choices))
+    seen = iter(crops.batches(config.data, **choices))
     vae = codec.measure_statistics(vae, (next(seen) for _ in range(STATISTICS_BATCHES)))
     path = Path(config.parts) / VAE
     save_vae(path, vae)
     return path
+
+
+def _fresh_codec(config: TrainConfig) -> VideoVAE:
+    """A random autoencoder whose latents carry little noise from the start.
+
+    At a log-variance of 0 the noise would drown what a fresh encoder has to say, and
+    the decoder would learn to ignore it.
+    """
+    vae = VideoVAE(config.vae, rngs=nnx.Rngs(0))
+    bias = vae.encoder.conv_out.bias
+    bias[...] = bias[...].at[-1].set(QUIET)
+    return vae
 
 
 def train_denoiser(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Path:
@@ -76,7 +96,7 @@ def train_denoiser(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Pa
     cache = _encoded(config, vae, parts)
     seed = int(jax.random.randint(named(key, "data"), (), 0, 2**30))
     data = latents.batches(cache, size=config.batch, seed=seed).map(
-        lambda batch: LatentClips(**batch)
+        lambda batch: LatentClips(**jax.tree.map(jnp.asarray, batch))
     )
     model, (rebuild, params, frozen) = _trainable(config, parts)
     context = _context(config, vae, model, clip.clean.shape[:3])

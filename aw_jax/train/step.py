@@ -32,7 +32,7 @@ def make_step(
             state.params, frozen, batch, at_step(key, state.step)
         )
         value, metrics = found
-        shown = metrics | {"loss": value, "gradient": optax.global_norm(gradients)}
+        shown = metrics | {"loss": value, "gradient": optax.tree.norm(gradients)}
         state = apply_gradients(
             state, gradients, optimizer, average_decay=average_decay
         )

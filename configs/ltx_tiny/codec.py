@@ -14,6 +14,7 @@ def get_config() -> TrainConfig:
         task="codec",
         data="runs/tiny/simulate/clips",
         parts="runs/tiny/parts",
+        shards=6,
         batch=2,
         side=48,
         objective=CodecObjective(),
@@ -22,7 +23,7 @@ def get_config() -> TrainConfig:
             log_every=25,
             save_every=200,
             optimizer=OptimizerConfig(
-                learning_rate=2e-3,
+                learning_rate=5e-4,
                 schedule="cosine",
                 warmup=50,
                 final_share=0.02,
