@@ -24,7 +24,7 @@ from aw_jax.restoration import model_files, pipeline
 from aw_jax.restoration.pipeline import RestorationModels
 from aw_jax.runs.folder import RunFolder
 from aw_jax.runs.memory import peak_gigabytes
-from aw_jax.runs.progress import Phases
+from aw_jax.runs.progress import Phases, say
 from aw_jax.splat.ply import save_ply
 
 flags.DEFINE_string("scene", None, "Folder of a capture: photos with poses.")
@@ -52,6 +52,7 @@ def run(config: ReconstructConfig, folder: RunFolder) -> None:
     phases = Phases(work / "seconds.json")
     scene = app.existing("scene")
     splat = app.existing("splat") if app.FLAGS.splat else None
+    say("[load]")
     capture = load_capture(scene, config.split, config.photos)
     models = model_files.load(config.model)
     folder.begin()

@@ -41,6 +41,8 @@ class TrainConfig:
     loop: LoopConfig = LoopConfig()
     vae: VAEConfig = vae_config.TINY
     """Of `codec`."""
+    start: Literal["random", "principal"] = "random"
+    """Of `codec`: `principal` begins as a principal component analysis of the clips."""
     objective: CodecObjective = CodecObjective()
     """Of `codec`."""
     side: int = 64

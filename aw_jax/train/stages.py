@@ -1,6 +1,8 @@
 """The stages of training, each from files to a file."""
 
-from collections.abc import Callable
+import itertools
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +35,11 @@ from aw_jax.train import codec
 from aw_jax.train.config import TrainConfig
 from aw_jax.train.denoising import Context, LatentClips, denoising_loss
 from aw_jax.train.loop import train
+from aw_jax.train.principal_codec import principal_codec
 
 STORED = "bfloat16"
-STATISTICS_BATCHES = 32
-QUIET = -6.0
-"""First log-variance of the posterior."""
+MEASURED_BATCHES = 100
+"""From which principal components and latent statistics are taken."""
 
 
 def prompt_table(width: int) -> Array:
@@ -62,29 +64,24 @@ def train_codec(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Path:
         "first": config.shards,
     }
     data = crops.batches(config.data, **choices)
-    vae = _fresh_codec(config)
+    vae = _fresh_codec(config, iter(data))
     graphdef, params, frozen = codec.split(vae)
     loss = codec.codec_loss(graphdef, config.objective)
     state = train(
         loss, params, frozen, iter(data), config=config.loop, folder=folder, key=key
     )
     vae = codec.join(graphdef, state.average, frozen)
-    seen = iter(crops.batches(config.data, **choices))
-    vae = codec.measure_statistics(vae, (next(seen) for _ in range(STATISTICS_BATCHES)))
+    vae = codec.measure_statistics(vae, itertools.islice(data, MEASURED_BATCHES))
     path = Path(config.parts) / VAE
     save_vae(path, vae)
     return path
 
 
-def _fresh_codec(config: TrainConfig) -> VideoVAE:
-    """A random autoencoder whose latents carry little noise from the start.
-
-    At a log-variance of 0 the noise would drown what a fresh encoder has to say, and
-    the decoder would learn to ignore it.
-    """
+def _fresh_codec(config: TrainConfig, videos: Iterator[np.ndarray]) -> VideoVAE:
+    """The autoencoder before its first step: random, or a principal component one."""
     vae = VideoVAE(config.vae, rngs=nnx.Rngs(0))
-    bias = vae.encoder.conv_out.bias
-    bias[...] = bias[...].at[-1].set(QUIET)
+    if config.start == "principal":
+        return principal_codec(vae, itertools.islice(videos, MEASURED_BATCHES))
     return vae
 
 
@@ -93,7 +90,7 @@ def train_denoiser(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Pa
     parts = Path(config.parts)
     vae = load_vae(parts / VAE)
     clip = _first_clip(config)
-    cache = _encoded(config, vae, parts)
+    cache = _encoded(config, vae, parts, clip.notes.get("label"))
     seed = int(jax.random.randint(named(key, "data"), (), 0, 2**30))
     data = latents.batches(cache, size=config.batch, seed=seed).map(
         lambda batch: LatentClips(**jax.tree.map(jnp.asarray, batch))
@@ -129,10 +126,14 @@ def _first_clip(config: TrainConfig) -> ClipRecord:
     return clip
 
 
-def _encoded(config: TrainConfig, vae: VideoVAE, parts: Path) -> Path:
-    """The folder of latents of the clips, made if it is not there yet."""
+def _encoded(config: TrainConfig, vae: VideoVAE, parts: Path, label: object) -> Path:
+    """The folder of latents of the clips, made if it is not there yet.
+
+    Its name tells the autoencoder, the clips and their label apart.
+    """
     sum_ = adapter_files.checksum(parts / VAE)
-    target = parts / f"latents-{sum_[:12]}"
+    source = f"{Path(config.data).absolute()} {label}"
+    target = parts / f"latents-{sum_[:8]}-{zlib.crc32(source.encode()):08x}"
     encode = jax.jit(vae.encode)
     latents.encode_folder(
         config.data,

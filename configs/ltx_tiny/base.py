@@ -16,7 +16,7 @@ from aw_jax.train.loop import LoopConfig
 from aw_jax.train.optimizer import OptimizerConfig
 
 METHOD = MethodConfig(source="artifact", bypass=True, steps=1, schedule=CONSTANT)
-WIDTH = 192
+WIDTH = 128
 
 
 def get_config() -> TrainConfig:
@@ -25,9 +25,9 @@ def get_config() -> TrainConfig:
         data="runs/tiny/simulate/clips",
         parts="runs/tiny/parts",
         batch=8,
-        transformer=ltx_config.tiny(width=WIDTH, layers=6),
+        transformer=ltx_config.tiny(width=WIDTH, layers=4),
         adapter=AdapterConfig(rank=WIDTH // 8, alpha=WIDTH / 8),
-        variants=2,
+        variants=1,
         denoising=DenoisingConfig(
             method=METHOD,
             times=TimestepLaw(mass_at_one=1.0),
@@ -35,7 +35,7 @@ def get_config() -> TrainConfig:
             label_share=0.7,
         ),
         loop=LoopConfig(
-            steps=2000,
+            steps=900,
             log_every=20,
             save_every=200,
             optimizer=OptimizerConfig(

@@ -1,12 +1,15 @@
 """Stage 1 of `ltx_tiny`: the video autoencoder, 8 x 8 x 8 to 128 channels.
 
+A principal component analysis of the clips, held by the LTX layout; no step is trained.
+Seconds. Round trip of clips from scenes it has not seen (8 of each kind): 27.4 dB on
+clean clips, 34.4 dB on sparse fits.
+
 python -m aw_jax.launch.train --config=configs/ltx_tiny/codec.py --out=runs/tiny/codec
 """
 
-from aw_jax.train.codec import CodecObjective
 from aw_jax.train.config import TrainConfig
 from aw_jax.train.loop import LoopConfig
-from aw_jax.train.optimizer import OptimizerConfig
+from aw_jax.train.principal_codec import PRINCIPAL
 
 
 def get_config() -> TrainConfig:
@@ -14,21 +17,10 @@ def get_config() -> TrainConfig:
         task="codec",
         data="runs/tiny/simulate/clips",
         parts="runs/tiny/parts",
-        shards=6,
+        shards=4,
         batch=2,
-        side=48,
-        objective=CodecObjective(),
-        loop=LoopConfig(
-            steps=4000,
-            log_every=25,
-            save_every=200,
-            optimizer=OptimizerConfig(
-                learning_rate=5e-4,
-                schedule="cosine",
-                warmup=50,
-                final_share=0.02,
-                b2=0.98,
-                average_decay=0.99,
-            ),
-        ),
+        side=64,
+        vae=PRINCIPAL,
+        start="principal",
+        loop=LoopConfig(steps=0),
     )

@@ -27,6 +27,28 @@ def save_tensors(
     dense = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     with replacing(path) as aside:
         save_file(dense, aside, metadata=metadata)
+        _sort_header(aside)
+
+
+def _sort_header(path: Path) -> None:
+    """Puts the metadata in the order of its keys, in place: equal content, equal bytes.
+
+    The format is a length (eight bytes), that many bytes of JSON, and the tensors; the
+    library writes metadata in an order that changes from run to run.
+    """
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+        order = sorted(header, key=lambda name: (name != "__metadata__", name))
+        text = json.dumps(
+            {name: header[name] for name in order},
+            ensure_ascii=False,
+            separators=(",", ":"),
+        ).encode()
+        if len(text) <= length:
+            file.seek(8)
+            file.write(text.ljust(length))
 
 
 def tensor_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
