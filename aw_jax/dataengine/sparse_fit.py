@@ -38,7 +38,7 @@ class SparseFitConfig:
 
     views: tuple[int, int] = (2, 6)
     """Fewest and most training views."""
-    gap: tuple[float, float] = (0.16, 0.7)
+    gap: tuple[float, float] = (0.2, 0.9)
     """Radians around the focus between neighbouring training views."""
     steps: tuple[int, int] = (300, 1200)
     """Shortest and longest fit, log-uniform; replaces `fit.steps`."""
@@ -110,10 +110,8 @@ def sparse_capture(
         sweep=(sweep, sweep),
     )
     walk = capture(world, path)
-    # Always the most views, so that one compiled ray tracer serves all captures.
-    padded = np.minimum(np.arange(config.views[1]), count - 1) * (frames - 1)
-    photos, depths = (np.asarray(x)[:count] for x in render(world, walk[padded]))
-    cameras = walk[padded[:count]]
+    cameras = walk[np.arange(count) * (frames - 1)]
+    photos, depths = (np.asarray(x) for x in render(world, cameras))
     points, colors = _initial(photos, depths, cameras, rng, config)
     return SparseCapture(
         walk=walk,

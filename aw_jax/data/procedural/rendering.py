@@ -35,54 +35,57 @@ def render(
 
 def photograph(world: ProceduralWorld, cameras: Cameras) -> Float[Array, "v h w 3"]:
     """Antialiased images with display values in [0, 1]."""
-    return _photograph(world.matter, cameras)
+    return _each(_photograph, world, cameras)
 
 
 def depths(world: ProceduralWorld, cameras: Cameras) -> Float[Array, "v h w"]:
     """z-depth of what each pixel's centre sees, in world metres; 1e9 for nothing."""
-    return _depths(world.matter, cameras)
+    return _each(_depth, world, cameras)
+
+
+def _each(
+    see: Callable[[Matter, Cameras], Float[Array, "h w *c"]],
+    world: ProceduralWorld,
+    cameras: Cameras,
+) -> Float[Array, "v h w *c"]:
+    """One view after the other: a program per image size serves any number of views."""
+    views = range(len(cameras.intrinsics))
+    return jnp.stack([see(world.matter, cameras[view]) for view in views])
 
 
 @jax.jit
-def _photograph(matter: Matter, cameras: Cameras) -> Float[Array, "v h w 3"]:
-    look = functools.partial(_colors, matter)
-    return _by_tiles(look, cameras)
+def _photograph(matter: Matter, camera: Cameras) -> Float[Array, "h w 3"]:
+    return _by_tiles(functools.partial(_colors, matter), camera)
 
 
 @jax.jit
-def _depths(matter: Matter, cameras: Cameras) -> Float[Array, "v h w"]:
+def _depth(matter: Matter, camera: Cameras) -> Float[Array, "h w"]:
     def look(
         camera: Cameras, origin: Float[Array, "3"], pixels: Float[Array, "2 y x"]
     ) -> Float[Array, "y x 1"]:
         rays = _rays(matter, camera, origin, pixels)
         return nearest(matter.solids, rays)[0].reshape(*pixels.shape[1:], 1)
 
-    return _by_tiles(look, cameras)[..., 0]
+    return _by_tiles(look, camera)[..., 0]
 
 
 def _by_tiles(
-    look: Callable[..., Float[Array, "y x c"]], cameras: Cameras
-) -> Float[Array, "v h w c"]:
-    """Applies `look` to every tile of every camera and joins the tiles."""
-    height, width = cameras.height, cameras.width
+    look: Callable[..., Float[Array, "y x c"]], camera: Cameras
+) -> Float[Array, "h w c"]:
+    """Applies `look` to every tile of a view and joins the tiles."""
+    height, width = camera.height, camera.width
     rows, columns = max(1, round(height / TILE)), max(1, round(width / TILE))
     tall, wide = -(-height // rows), -(-width // columns)
     y, x = jnp.mgrid[0:tall, 0:wide] + 0.5
+    origin = centers(camera)
 
-    def one(camera_and_center: tuple) -> Float[Array, "r y s x c"]:
-        camera, origin = camera_and_center
+    def tile(at: Array) -> Float[Array, "y x c"]:
+        corner = jnp.stack([at % columns * wide, at // columns * tall])
+        return look(camera, origin, jnp.stack([x, y]) + corner[:, None, None])
 
-        def tile(at: Array) -> Float[Array, "y x c"]:
-            corner = jnp.stack([at % columns * wide, at // columns * tall])
-            pixels = jnp.stack([x, y]) + corner[:, None, None]
-            return look(camera, origin, pixels)
-
-        tiles = jax.lax.map(tile, jnp.arange(rows * columns))
-        return tiles.reshape(rows, columns, tall, wide, -1).swapaxes(1, 2)
-
-    frames = jax.lax.map(one, (cameras, centers(cameras)))
-    joined = frames.reshape(-1, rows * tall, columns * wide, frames.shape[-1])
-    return joined[:, :height, :width]
+    tiles = jax.lax.map(tile, jnp.arange(rows * columns))
+    grid = tiles.reshape(rows, columns, tall, wide, -1).swapaxes(1, 2)
+    return grid.reshape(rows * tall, columns * wide, -1)[:height, :width]
 
 
 def _rays(

@@ -14,7 +14,7 @@ from aw_jax.geometry.cameras import project
 
 
 def test_a_written_world_reads_back_with_its_poses_and_points(tmp_path):
-    world = scene(TEST.start + 2, texture_size=32)
+    world = scene(TEST.start + 2)
     cameras = capture(world, CaptureConfig(frames=9, width=49, height=49))
     folder = write(
         world, tmp_path / "scene", cameras, points=SurfacePointsConfig(count=200)
@@ -34,7 +34,7 @@ def test_a_written_world_reads_back_with_its_poses_and_points(tmp_path):
 
 
 def test_noiseless_points_lie_on_what_the_views_see():
-    world = scene(TEST.start + 2, texture_size=32)
+    world = scene(TEST.start + 2)
     cameras = capture(world, CaptureConfig(frames=9, width=49, height=49))
     seen = np.asarray(depths(world, cameras))
     exact = SurfacePointsConfig(count=100, noise=0.0, outliers=0.0)

@@ -15,15 +15,22 @@ from aw_jax.geometry.rotations import look_at
 WHITE = Material(texture=0, repeats=1.0)
 
 
+BASE = scene(TEST.start)
+
+
+def _f32(values):
+    return jnp.asarray(values, jnp.float32)
+
+
 def _world(builder, *, lamp=(0.0, 0.0, 50.0), above=0.0, color=1.0, texture=None):
-    base = scene(TEST.start, texture_size=16)
+    base = BASE
     atlas = jnp.full_like(base.matter.atlas, 255) if texture is None else texture
     light = Light(
-        position=jnp.asarray(lamp),
-        spread=jnp.asarray(0.0),
-        color=jnp.full(3, color),
-        above=jnp.full(3, above),
-        below=jnp.full(3, above),
+        position=_f32(lamp),
+        spread=_f32(0.0),
+        color=_f32([color] * 3),
+        above=_f32([above] * 3),
+        below=_f32([above] * 3),
     )
     matter = Matter(solids=_frozen(builder), atlas=atlas, light=light)
     return ProceduralWorld(seed=0, kind="test", matter=matter, stage=base.stage)
@@ -115,8 +122,8 @@ def test_edges_are_antialiased():
 
 
 def test_far_textures_are_averaged_not_aliased():
-    base = scene(TEST.start, texture_size=16)
-    checker = np.indices((16, 16)).sum(0) % 2 * 255
+    base = BASE
+    checker = np.indices((128, 128)).sum(0) % 2 * 255
     image = np.repeat(checker[..., None] / 255.0, 3, axis=-1)
     atlas = np.array(base.matter.atlas)
     atlas[0] = _pyramid(image)
