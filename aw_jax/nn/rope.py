@@ -11,6 +11,7 @@ that are left over stand at the front and never turn. Each head therefore sees i
 band of frequencies. (LTX-Video transformer3d.py, `precompute_freqs_cis`.)
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -51,12 +52,47 @@ def rotation(
     angles = angles.reshape(*angles.shape[:-2], -1)
     still = [(0, 0)] * (angles.ndim - 1) + [(width % 6 // 2, 0)]
     angles = jnp.pad(angles, still)
-    return Rotation(cos=jnp.cos(angles), sin=jnp.sin(angles))
+    cos, sin = _cos_and_sin(angles)
+    return Rotation(cos=cos, sin=sin)
+
+
+def _cos_and_sin(angles: Array) -> Array:
+    """Both, stacked, and computed once.
+
+    XLA on a CPU fuses across everything but loops: elsewhere it would compute them
+    again at every use in every block.
+    """
+
+    def one(is_cos: Array) -> Array:
+        return jnp.where(is_cos, jnp.cos(angles), jnp.sin(angles))
+
+    return jax.lax.map(one, jnp.array([True, False]))
 
 
 def rotate(x: Float[Array, "b m d"], turn: Rotation) -> Float[Array, "b m d"]:
-    """`x` with each channel pair turned, float32; `turn` may have batch 1."""
-    pairs = x.astype(jnp.float32).reshape(*x.shape[:-1], -1, 2)
+    """`x` with each channel pair turned, float32; `turn` may have batch 1.
+
+    Positions have no gradient.
+    """
+    return _rotate(x.astype(jnp.float32), turn)
+
+
+@jax.custom_vjp
+def _rotate(x: Array, turn: Rotation) -> Array:
+    pairs = x.reshape(*x.shape[:-1], -1, 2)
     even, odd = pairs[..., 0], pairs[..., 1]
     turned = (even * turn.cos - odd * turn.sin, odd * turn.cos + even * turn.sin)
     return jnp.stack(turned, axis=-1).reshape(x.shape)
+
+
+def _rotate_forward(x: Array, turn: Rotation) -> tuple[Array, Rotation]:
+    return _rotate(x, turn), turn
+
+
+def _rotate_backward(turn: Rotation, cotangent: Array) -> tuple[Array, Rotation]:
+    """The cotangent turns back by the same angles."""
+    back = Rotation(cos=turn.cos, sin=-turn.sin)
+    return _rotate(cotangent, back), jax.tree.map(jnp.zeros_like, turn)
+
+
+_rotate.defvjp(_rotate_forward, _rotate_backward)

@@ -97,14 +97,15 @@ def _backward(
             weights = jnp.exp(_dot(query, key, "re,ne->rn") - lse[:, None])
             d_scores = weights * (_dot(cotangent, value, "re,ne->rn") - inner)
             d_scores = d_scores.astype(key.dtype)
-            d_key = sums[0] + _dot(d_scores, query, "rn,re->ne")
+            # Summed transposed, so that the small factor is the one to be turned.
+            d_key = sums[0] + _dot(query, d_scores, "re,rn->en")
             weights = weights.astype(value.dtype)
-            d_value = sums[1] + _dot(weights, cotangent, "rn,re->ne")
+            d_value = sums[1] + _dot(cotangent, weights, "re,rn->en")
             return (d_key, d_value), _dot(d_scores, key, "rn,ne->re")
 
-        zeros = jnp.zeros(key.shape, jnp.float32)
+        zeros = jnp.zeros(key.shape[::-1], jnp.float32)
         (d_key, d_value), d_rows = jax.lax.scan(block, (zeros, zeros), rows)
-        return d_rows * scale, d_key, d_value
+        return d_rows * scale, d_key.T, d_value.T
 
     d_q, d_k, d_v = jax.lax.map(head, (by_block, _by_head(k), _by_head(v)))
     return _from_block(d_q, q), _from_head(d_k, k), _from_head(d_v, v)

@@ -24,7 +24,7 @@ def test_levels_may_be_one_for_all_per_sample_or_per_token(pair, axes):
     data, noise = pair
     t = jax.random.uniform(jax.random.key(1), axes)
     got = path.interpolate(data, noise, t)
-    wide = np.broadcast_to(np.reshape(t, axes + (1,) * (3 - len(axes))), data.shape)
+    wide = jnp.broadcast_to(t.reshape(axes + (1,) * (3 - len(axes))), data.shape)
     np.testing.assert_allclose(got, (1 - wide) * data + wide * noise, atol=1e-6)
 
 

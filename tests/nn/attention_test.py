@@ -17,8 +17,8 @@ def drawn(m, n, e=8, seed=0):
     return [jax.random.normal(k, s) for k, s in zip(keys, shapes, strict=True)]
 
 
-# One block, two equal blocks, a last block that is filled up; fewer and more keys.
-@pytest.mark.parametrize(("m", "n"), [(5, 9), (256, 40), (301, 12)])
+# Two full blocks; three of which the last is filled up.
+@pytest.mark.parametrize(("m", "n"), [(256, 12), (301, 40)])
 def test_rows_equal_the_definition_with_gradients(m, n):
     q, k, v, weight = drawn(m, n)
 
@@ -55,6 +55,7 @@ def test_memory_of_the_gradient_grows_with_tokens_not_their_square():
         loss = lambda q, k, v: row_attention.row_attention(q, k, v).sum()
         grad = jax.jit(jax.grad(loss, (0, 1, 2)))
         analysis = grad.lower(shape, shape, shape).compile().memory_analysis()
+        assert analysis is not None
         return analysis.temp_size_in_bytes
 
     assert temporary(4096) / temporary(1024) < 5

@@ -165,7 +165,7 @@ def from_upstream(entry: dict[str, Any], **changes: Any) -> TransformerConfig:
     for name in ("activation_fn", "qk_norm", "positional_embedding_type"):
         expected = _UPSTREAM_FIXED[name]
         # diffusers calls the norm of q and k "rms_norm_across_heads".
-        if not str(entry.get(name, expected)).startswith(expected):
+        if not str(entry.get(name, expected)).startswith(str(expected)):
             raise UserError(
                 f"metadata config.transformer.{name}: expected {expected!r}, got "
                 f"{entry[name]!r}; this transformer has no other form."
