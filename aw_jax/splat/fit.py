@@ -161,13 +161,12 @@ def _controls(
     config: FitConfig, step: int, key: Key[Array, ""], weights: tuple[float, ...]
 ) -> fit_step.Controls:
     degree = min(config.timetable.degree(step), config.sh_degree)
-    decay = config.rates.means_decay ** min(step / config.steps, 1)
     background = jnp.asarray(config.background, jnp.float32)
     if config.random_background:
         stream = keys.named(keys.at_step(key, step), "background")
         background = jax.random.uniform(stream, (3,))
     return fit_step.Controls(
-        decay=jnp.asarray(decay, jnp.float32),
+        means_factor=jnp.asarray(config.means_factor(step), jnp.float32),
         coefficients=jnp.asarray((degree + 1) ** 2, jnp.int32),
         background=background,
         weights=jnp.asarray(weights, jnp.float32),

@@ -7,7 +7,6 @@ not the beginning of a large one.
 
 import dataclasses
 import functools
-import math
 
 from aw_jax.splat.rasterize import RenderSettings
 
@@ -17,7 +16,7 @@ class LearningRates:
     """Step sizes of Adam, one per group of parameters."""
 
     means: float = 1.6e-4
-    """In units of the scene's scale."""
+    """In units of the scene's scale, for a fit of the schedule's length."""
     means_decay: float = 0.01
     """What is left of it at the last step, after exponential decay."""
     log_scales: float = 5e-3
@@ -84,9 +83,10 @@ class Schedule:
     def scaled_to(self, steps: int) -> "Schedule":
         """The schedule of a fit of `steps` steps.
 
-        All times shrink in proportion but two. A refinement needs statistics over
-        several views, so its interval shrinks by the square root; and opacities take
-        some 200 steps to come back from a reset, so resets stay `RESET_FLOOR` apart.
+        All times shrink in proportion but three. Before Gaussians are added, colors
+        must be about right and several views have been seen: the start and the interval
+        of densification shrink by the square root. Opacities take some 200 steps to
+        come back from a reset: resets stay `RESET_FLOOR` apart.
         """
         ratio = steps / self.length
         scaled = {
@@ -94,8 +94,9 @@ class Schedule:
             for field in dataclasses.fields(self)
         }
         scaled["length"] = steps
-        gentle = min(1.0, math.sqrt(ratio))
-        scaled["densify_every"] = max(1, round(gentle * self.densify_every))
+        gentle = min(ratio, 1.0) ** 0.5
+        for name in ("densify_start", "densify_every"):
+            scaled[name] = max(1, round(gentle * getattr(self, name)))
         floor = min(RESET_FLOOR, self.reset_every)
         scaled["reset_every"] = max(floor, scaled["reset_every"])
         return Schedule(**scaled)
@@ -148,6 +149,14 @@ class FitConfig:
     def timetable(self) -> Schedule:
         """The schedule shrunk to `steps`."""
         return self.schedule.scaled_to(self.steps)
+
+    def means_factor(self, step: int) -> float:
+        """Factor of the means' learning rate: exponential decay over the fit.
+
+        A short fit takes fewer steps, so its steps are longer, by the square root.
+        """
+        longer = max(self.schedule.length / self.steps, 1) ** 0.5
+        return longer * self.rates.means_decay ** min(step / self.steps, 1)
 
     def __post_init__(self) -> None:
         if self.steps < 1:

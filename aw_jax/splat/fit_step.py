@@ -16,7 +16,7 @@ from aw_jax.splat import optimizer
 from aw_jax.splat.fit_config import LearningRates, LossConfig
 from aw_jax.splat.fit_state import FitState, Growth
 from aw_jax.splat.gaussians import Splat
-from aw_jax.splat.loss import photometric
+from aw_jax.splat.loss import completed, photometric
 from aw_jax.splat.rasterize import RenderSettings, render
 from aw_jax.splat.targets import Targets
 
@@ -27,8 +27,8 @@ Offsets = tuple[Float[Array, "1 g 2"], ...]
 class Controls:
     """What differs from step to step besides the views."""
 
-    decay: Float[Array, ""]
-    """Factor of the means' learning rate."""
+    means_factor: Float[Array, ""]
+    """Of the means' learning rate."""
     coefficients: Int[Array, ""]
     """Harmonics in use; the rest count as zero."""
     background: Float[Array, " 3"]
@@ -43,7 +43,7 @@ class Report:
 
     loss: Float[Array, ""]
     psnr: Float[Array, ""]
-    """Of the first view, in dB."""
+    """Of the first view, in dB, over all pixels; unknown ones count as right."""
     count: Int[Array, ""]
     """Living Gaussians."""
     total: Float[Array, ""]
@@ -80,7 +80,7 @@ def step(
     slope = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
     (value, seen), (gradient, pull) = slope(state.splat, offsets)
     sizes = optimizer.step_sizes(
-        state.splat, rates, scene_scale=state.scene_scale, decay=controls.decay
+        state.splat, rates, means=state.scene_scale * controls.means_factor
     )
     splat, moments = optimizer.adam(
         state.splat, gradient, state.moments, sizes, step=state.step
@@ -117,6 +117,7 @@ def _objective(
         )
         color, truth = rendering.color, view.images
         losses.append(photometric(color, truth, view.weights, config=config))
+        color = completed(color, truth, view.weights)
         drawn.append((rendering.stats.radii[0] > 0).astype(jnp.float32))
         quality.append(psnr(color, truth)[0])
     value = jnp.sum(controls.weights * jnp.stack(losses))

@@ -32,19 +32,15 @@ def forget(moments: Moments, rows: Bool[Array, " g"]) -> Moments:
 
 
 def step_sizes(
-    splat: Splat,
-    rates: LearningRates,
-    *,
-    scene_scale: Float[Array, ""],
-    decay: Float[Array, ""],
+    splat: Splat, rates: LearningRates, *, means: Float[Array, ""]
 ) -> PyTree:
-    """Sizes that broadcast over `splat`, as a tree; `decay` shrinks that of means."""
+    """Sizes that broadcast over `splat`, as a tree; `means` multiplies theirs."""
     coefficients = splat.sh.shape[-2]
     sh = jnp.full((coefficients, 1), rates.sh_rest).at[0].set(rates.sh_constant)
     return jax.tree.unflatten(
         jax.tree.structure(splat),
         [
-            rates.means * scene_scale * decay,
+            rates.means * means,
             rates.log_scales,
             rates.quats,
             rates.logit_opacities,

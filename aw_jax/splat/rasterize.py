@@ -6,9 +6,8 @@ as four features; the background is added behind what they leave.
 """
 
 import functools
-import importlib
 from collections.abc import Callable
-from types import ModuleType
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +17,7 @@ from aw_jax.core.pytrees import pytree, replace
 from aw_jax.geometry.cameras import Cameras
 from aw_jax.splat import projection
 from aw_jax.splat.gaussians import Splat
-from aw_jax.splat.kernels import xla
+from aw_jax.splat.kernels import native, xla
 from aw_jax.splat.projection import Projected
 from aw_jax.splat.settings import RenderSettings
 
@@ -35,7 +34,7 @@ class RenderStats:
     intersections: Int[Array, "*v"]
     """Pairs of a Gaussian and a tile it touches."""
     overflow: Bool[Array, "*v"]
-    """True: more than 2^31 pairs, the farthest Gaussians are missing."""
+    """True: some 2^31 pairs, and the farthest Gaussians are missing."""
 
 
 @pytree
@@ -138,7 +137,7 @@ def composite(
             intersections=jnp.zeros(views, jnp.int32),
             overflow=jnp.zeros(views, bool),
         )
-    forward = _folding_views(_kernel(settings, screen, "forward"))
+    forward = _kernel("forward", settings, screen, features.dtype)
     out = forward(*_inputs(projected, features))
     return Blended(
         features=out[0], transmittance=out[1], intersections=out[2], overflow=out[3]
@@ -165,7 +164,7 @@ def _composite_bwd(
     zeros = jax.tree.map(jnp.zeros_like, projected)
     if features.shape[1] == 0:
         return zeros, features
-    backward = _folding_views(_kernel(settings, screen, "backward"))
+    backward = _kernel("backward", settings, screen, features.dtype)
     d_means2d, d_conics, d_opacities, d_features = backward(
         *_inputs(projected, features),
         blended.features,
@@ -186,34 +185,47 @@ def _inputs(projected: Projected, features: Array) -> tuple[Array, ...]:
     return p.means2d, p.conics, p.opacities, features, p.depths, p.radii
 
 
-def _kernel(settings: RenderSettings, screen: tuple[int, int], name: str) -> Callable:
-    return functools.partial(
-        getattr(_backend(settings), name),
-        width=screen[0],
-        height=screen[1],
-        max_alpha=settings.max_alpha,
-        capacity=settings.capacity,
+def _backend(settings: RenderSettings, dtype: jnp.dtype) -> Literal["native", "xla"]:
+    """Auto: the native kernel on a CPU that can have it, which computes in float32."""
+    if settings.backend != "auto":
+        return settings.backend
+    suits = jax.default_backend() == "cpu" and dtype == jnp.float32
+    return "native" if suits and native.available() else "xla"
+
+
+def _kernel(
+    name: Literal["forward", "backward"],
+    settings: RenderSettings,
+    screen: tuple[int, int],
+    dtype: jnp.dtype,
+) -> Callable:
+    return _foldable(
+        name,
+        _backend(settings, dtype),
+        *screen,
+        settings.max_alpha,
+        settings.capacity,
     )
 
 
-def _backend(settings: RenderSettings) -> ModuleType:
-    """The module that composites; the native one is compiled only when asked for."""
-    if settings.backend == "xla" or (settings.backend == "auto" and not _has_native()):
-        return xla
-    return importlib.import_module("aw_jax.splat.kernels.native")
-
-
-def _has_native() -> bool:
-    if jax.default_backend() != "cpu":
-        return False
-    try:
-        return importlib.import_module("aw_jax.splat.kernels.native").available()
-    except ModuleNotFoundError:
-        return False
-
-
-def _folding_views(kernel: Callable) -> Callable:
-    """Makes `jax.vmap` of a kernel one call with more views."""
+@functools.cache
+def _foldable(
+    name: Literal["forward", "backward"],
+    backend: Literal["native", "xla"],
+    width: int,
+    height: int,
+    max_alpha: float,
+    capacity: int | None,
+) -> Callable:
+    """A kernel whose `jax.vmap` is one call with more views."""
+    module = native if backend == "native" else xla
+    kernel = functools.partial(
+        getattr(module, name),
+        width=width,
+        height=height,
+        max_alpha=max_alpha,
+        capacity=capacity,
+    )
     call = jax.custom_batching.custom_vmap(kernel)
 
     @call.def_vmap

@@ -1,13 +1,11 @@
 """Which view each step looks at: every one once, in random order, and so on."""
 
-import functools
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aw_jax.core import keys
 from aw_jax.core.arrays import Array, Int, Key
 from aw_jax.splat.targets import Targets
 
@@ -41,16 +39,12 @@ def shuffled(
     if not count or stop <= start:
         return np.zeros(0, int)
     first, last = start // count, (stop - 1) // count
-    epochs = np.asarray(_permutations(key, jnp.arange(first, last + 1), count))
-    return epochs.reshape(-1)[start - first * count : stop - first * count]
-
-
-@functools.partial(jax.jit, static_argnames="count")
-def _permutations(
-    key: Key[Array, ""], epochs: Int[Array, " n"], count: int
-) -> Int[Array, "n {count}"]:
-    draw = lambda epoch: jax.random.permutation(keys.at_step(key, epoch), count)
-    return jax.vmap(draw)(epochs)
+    words = np.asarray(jax.random.key_data(key)).tolist()
+    epochs = [
+        np.random.default_rng([*words, epoch]).permutation(count)
+        for epoch in range(first, last + 1)
+    ]
+    return np.concatenate(epochs)[start - first * count : stop - first * count]
 
 
 @jax.jit

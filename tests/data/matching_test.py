@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from aw_jax.data.matching import Features, MatchingConfig, detect, fundamental, match
+from aw_jax.data.epipolar import fundamental
+from aw_jax.data.features import Features, detect
+from aw_jax.data.matching import MatchingConfig, match
 from aw_jax.data.photos import load_photo
 from aw_jax.data.scenes import load_scene
 
@@ -108,7 +110,7 @@ def test_no_features_give_no_matches(world, two):
 
 def test_detected_features_lie_on_known_pixels_and_carry_their_colour(plane_folder):
     photo = load_photo(load_scene(plane_folder).views[0])
-    found = detect(photo, CONFIG)
+    found = detect(photo, most=8192)
     assert len(found.positions) > 100
     column, row = found.positions.T.astype(int)
     assert photo.known[row, column].all()

@@ -24,9 +24,9 @@ def test_full_length_is_the_schedule_of_the_paper():
 def test_a_short_fit_is_a_whole_fit_in_small():
     schedule = FitConfig(steps=2000).timetable
     assert schedule.length == 2000
-    assert (schedule.densify_start, schedule.densify_stop) == (33, 1000)
-    assert schedule.sh_every == 67
-    assert schedule.densify_every == 26  # by the square root
+    assert (schedule.densify_stop, schedule.sh_every) == (1000, 67)
+    # By the square root:
+    assert (schedule.densify_start, schedule.densify_every) == (129, 26)
     assert len(refinements(schedule)) > 30
 
 
@@ -43,6 +43,15 @@ def test_opacities_are_never_reset_soon_after_an_injection():
     injections = (2800, 6000, 8000)
     resets = [done for done in range(30_001) if schedule.resets(done, injections)]
     assert resets == [9000, 12_000]
+
+
+def test_means_slow_down_to_a_hundredth_and_move_further_in_a_short_fit():
+    whole, short = FitConfig(), FitConfig(steps=1200)
+    assert whole.means_factor(0) == 1
+    assert whole.means_factor(15_000) == pytest.approx(0.1)
+    assert whole.means_factor(40_000) == pytest.approx(0.01)
+    assert short.means_factor(0) == pytest.approx(5)
+    assert short.means_factor(1200) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,7 @@ def splat(seed, g=5, u=4):
 
 def test_every_group_follows_optax_at_its_own_rate():
     rates, parameters = LearningRates(), splat(0)
-    scale, decay = jnp.asarray(3.0), jnp.asarray(0.5)
-    sizes = optimizer.step_sizes(parameters, rates, scene_scale=scale, decay=decay)
+    sizes = optimizer.step_sizes(parameters, rates, means=jnp.asarray(1.5))
     ours, moments = parameters, optimizer.zero_moments(parameters)
     peer = optax.scale_by_adam(b1=0.9, b2=0.999, eps=1e-15)
     theirs, state = parameters, peer.init(parameters)
@@ -41,12 +40,7 @@ def test_every_group_follows_optax_at_its_own_rate():
 
 def test_first_step_moves_by_the_rates_of_the_paper():
     parameters, gradient = splat(0), splat(1)
-    sizes = optimizer.step_sizes(
-        parameters,
-        LearningRates(),
-        scene_scale=jnp.asarray(2.0),
-        decay=jnp.asarray(0.1),
-    )
+    sizes = optimizer.step_sizes(parameters, LearningRates(), means=jnp.asarray(0.2))
     moved, _ = ADAM(
         parameters,
         gradient,
@@ -55,7 +49,7 @@ def test_first_step_moves_by_the_rates_of_the_paper():
         step=jnp.asarray(0),
     )
     length = lambda name: np.abs(getattr(moved, name) - getattr(parameters, name))
-    np.testing.assert_allclose(length("means"), 1.6e-4 * 2 * 0.1, atol=1e-6)
+    np.testing.assert_allclose(length("means"), 1.6e-4 * 0.2, atol=1e-6)
     np.testing.assert_allclose(length("log_scales"), 5e-3, atol=1e-6)
     np.testing.assert_allclose(length("quats"), 1e-3, atol=1e-6)
     np.testing.assert_allclose(length("logit_opacities"), 5e-2, atol=1e-6)
@@ -66,9 +60,7 @@ def test_first_step_moves_by_the_rates_of_the_paper():
 def test_rows_without_gradient_and_past_stay_to_the_bit():
     parameters = splat(0)
     still = jax.tree.map(jnp.zeros_like, parameters)
-    sizes = optimizer.step_sizes(
-        parameters, LearningRates(), scene_scale=jnp.ones(()), decay=jnp.ones(())
-    )
+    sizes = optimizer.step_sizes(parameters, LearningRates(), means=jnp.ones(()))
     moved, _ = ADAM(
         parameters,
         still,

@@ -32,6 +32,7 @@ class Encoder(nnx.Module):
         )
         outputs = config.latent_channels + 1
         self.conv_out = Conv3d(widths[-1], outputs, causal=True, rngs=rngs)
+        self.conv_out.bias[...] = self.conv_out.bias[...].at[-1].set(-6.0)
 
     def __call__(
         self, video: Float[Array, "b f h w 3"]

@@ -8,8 +8,9 @@ from aw_jax.models.ltx import safetensors_files as files
 def test_tensors_and_configuration_come_back(tmp_path):
     path = tmp_path / "a.safetensors"
     turned = np.arange(6, dtype=np.float32).reshape(2, 3).T
-    files.save_tensors(path, {"x": turned}, metadata={"config": '{"width": 3}'})
-    assert files.tensor_shapes(path) == {"x": (3, 2)}
+    tensors = {"x": turned, "y": np.asarray(2.0)}
+    files.save_tensors(path, tensors, metadata={"config": '{"width": 3}'})
+    assert files.tensor_shapes(path) == {"x": (3, 2), "y": ()}
     assert files.file_config(path) == {"width": 3}
     ((name, array),) = files.iterate_tensors(path, ["x"])
     assert name == "x"
