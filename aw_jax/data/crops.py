@@ -33,7 +33,7 @@ def batches(
 
     def cut(clip: ClipRecord, rng: np.random.Generator) -> Float[np.ndarray, "..."]:
         frames = _stream(clip, heatmap_share, rng)
-        return np.float32(_cut(frames, side, rng)) / np.float32(255)
+        return _cut(frames, side, rng).astype(np.float32) / np.float32(255)
 
     return clips.seed(seed).random_map(cut).to_iter_dataset().batch(size)
 

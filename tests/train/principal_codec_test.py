@@ -37,7 +37,7 @@ def test_what_the_components_span_comes_back(vae, videos):
 
 
 def test_latents_are_the_codes_of_two_groups_of_four_frames(vae, videos):
-    """Interleaved: even channels tell of the first four frames, odd ones of the last."""
+    """Interleaved: even channels tell of the first four frames, odd of the last."""
     encode = jax.jit(lambda v, x: v.moments(x)[0])
     video = jnp.asarray(videos[0])
     base = encode(vae, video)
