@@ -2,8 +2,8 @@
 
 All points on a half plane that ends in the baseline are seen by both cameras on that
 half plane. So features are sorted by the angle at which their half plane stands around
-the baseline, and a feature is compared with those at nearly its own angle only. Of these
-it may match what lies near its epipolar line, on the part of it before infinity.
+the baseline, and a feature is compared with those at nearly its own angle only. Of
+these it may match what lies near its epipolar line, on the part of it before infinity.
 """
 
 from collections.abc import Iterator
