@@ -12,5 +12,5 @@ from aw_jax.train.config import TrainConfig
 
 def get_config() -> TrainConfig:
     base = load(__file__.replace("restorer", "base"), TrainConfig)
-    loop = dataclasses.replace(base.loop, steps=600)
+    loop = dataclasses.replace(base.loop, steps=400)
     return dataclasses.replace(base, task="restorer", loop=loop)
