@@ -21,6 +21,8 @@ from aw_jax.reconstruct.run import Start, reconstruct
 from aw_jax.splat.fit_config import FitConfig
 from aw_jax.splat.targets import Targets
 
+pytestmark = pytest.mark.slow
+
 SIDE = 48
 SEED = TEST[3]
 WATCH = Watch(phase=lambda name: contextlib.nullcontext())
