@@ -41,9 +41,9 @@ class Clip:
 
     artifact: Float[Array, "f h w 3"]
     """Renders in [0, 1], f = 8 m + 1."""
-    first: Float[Array, "h w 3"]
-    """The photo at frame 0."""
-    last: Float[Array, "h w 3"]
+    first: Float[Array, "_ _ 3"]
+    """The photo at frame 0, of the renders' size (`check_clip`)."""
+    last: Float[Array, "_ _ 3"]
     """The photo at the last frame."""
 
 
