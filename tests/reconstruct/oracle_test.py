@@ -1,6 +1,6 @@
 """The loop with restorers whose answer is known: the truth, the input, noise.
 
-A procedural scene, four training views, sixteen test views between them.
+A procedural scene, four training views 0.6 radians apart, 27 test views between them.
 """
 
 import contextlib
@@ -21,10 +21,8 @@ from aw_jax.reconstruct.run import Start, reconstruct
 from aw_jax.splat.fit_config import FitConfig
 from aw_jax.splat.targets import Targets
 
-pytestmark = pytest.mark.slow
-
 SIDE = 48
-SEED = TEST[3]
+SEED = TEST[2]
 WATCH = Watch(phase=lambda name: contextlib.nullcontext())
 CONFIG = ReconstructConfig(
     fit=FitConfig(capacity=4000, sh_degree=1),
@@ -48,13 +46,15 @@ def world():
 
 @pytest.fixture(scope="module")
 def views(world):
-    """(training, test): every sixth of 19 frames of a path, and those between."""
-    config = captures.CaptureConfig(frames=19, width=SIDE, height=SIDE)
+    """(training, test): every tenth of 31 frames of a path, and those between."""
+    config = captures.CaptureConfig(
+        frames=31, width=SIDE, height=SIDE, sweep=(1.8, 1.8)
+    )
     cameras = captures.capture(world, config)
     images = rendering.photograph(world, cameras)
     everything = Targets(images=images, cameras=cameras)
-    train = np.arange(0, 19, 6)
-    test = np.setdiff1d(np.arange(19), train)
+    train = np.arange(0, 31, 10)
+    test = np.setdiff1d(np.arange(31), train)
     pick = lambda rows: (jax.tree.map(lambda x: x[rows], everything),)
     return pick(train), pick(test)
 
@@ -125,13 +125,11 @@ def test_the_input_changes_next_to_nothing(views, start, tmp_path):
 def test_the_guard_keeps_the_baseline_from_noise(views, start, tmp_path):
     def noise(clip, key):
         frames = jax.random.uniform(key, clip.artifact.shape)
-        ends = frames.at[0].set(clip.first).at[-1].set(clip.last)
-        return RestoredClip(frames=ends, heatmap=no_heat(clip))
+        return RestoredClip(frames=frames, heatmap=no_heat(clip))
 
     result = run(views, start, noise, tmp_path)
-    assert not result.outcome.rounds[0]["refused"], "the guard alone must notice"
     assert result.verdict.kept == "baseline"
-    assert gain(result, views[1]) < 0
+    np.testing.assert_array_equal(result.final.means, result.outcome.baseline.means)
 
 
 def test_clips_that_stray_from_the_photos_are_refused_and_named(views, start, tmp_path):
