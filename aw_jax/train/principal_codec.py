@@ -42,7 +42,7 @@ NOW, BEFORE, MIDDLE = 2, 1, 1
 """Taps in time: of a causal layer the frame itself and the one before; of a centred one
 the frame itself."""
 
-Basis = Float[np.ndarray, "i o"]
+Basis = Float[np.ndarray, "_ _"]
 
 
 def principal_codec(
