@@ -3,8 +3,8 @@
 Starts the path at the artifact's latents and restores in one step (see
 `MethodConfig.source`): at this size eight steps from noise make clips worse.
 
-The shipped weights are a first run and fall short: 900 steps on 44 scenes (seeds 0 to 43,
-528 clips), half an hour on a busy core, adapters 400 steps on the first 16 scenes. The
+The shipped weights are a first run and fall short: 900 steps on 44 scenes (seeds 0 to
+43, 528 clips), half an hour on a busy core, adapters 400 steps on 16 of them. The
 clips were simulated with --config.sparse.gap=0.16,0.7. On 20 held-out clips (seeds
 10000000 to 10000007), mean PSNR over frames 1 .. f - 9 and over all frames: round trip
 27.66 / 27.64, artifact 23.43 / 24.08, ridge 23.02 / 23.98, restored 23.35 / 23.97 dB;
