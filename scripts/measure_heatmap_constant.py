@@ -10,11 +10,11 @@ import argparse
 import json
 from pathlib import Path
 
+from aw_jax.core import atomic
 from aw_jax.dataengine.label_shards import measure_folder
 from aw_jax.dataengine.labels import LabelConfig
 from aw_jax.models.lpips.heatmap import CONSTANTS
 from aw_jax.models.lpips.weights import NETS
-from aw_jax.runs import atomic
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""Layer 0: array types, pytrees, keys, safe numerics, user errors."""
+"""Layer 0: array types, pytrees, keys, safe numerics, user errors, atomic writes."""

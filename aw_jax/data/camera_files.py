@@ -11,9 +11,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from aw_jax.core import atomic
 from aw_jax.core.errors import UserError
 from aw_jax.geometry.cameras import Cameras
-from aw_jax.runs import atomic
 
 FIELDS = {"camera_from_world": (4, 4), "intrinsics": (3, 3)}
 

@@ -14,12 +14,12 @@ import grain
 import jax.numpy as jnp
 import numpy as np
 
+from aw_jax.core import atomic
 from aw_jax.core.arrays import Array, Float, UInt8
 from aw_jax.core.errors import UserError
 from aw_jax.data import clips, records
 from aw_jax.data.clips import ClipRecord
 from aw_jax.restoration.anchoring import AnchoringConfig, reference_latents
-from aw_jax.runs import atomic
 from aw_jax.runs.progress import progress
 
 Encode = Callable[[Float[Array, "b f h w 3"]], Float[Array, "b n y x c"]]
@@ -56,6 +56,7 @@ def encode_folder(
     codec: str,
     anchoring: AnchoringConfig,
     variants: int = 1,
+    first: int | None = None,
 ) -> None:
     """Encodes every shard of clips in `source` to a shard of latents in `target`.
 
@@ -68,13 +69,14 @@ def encode_folder(
         codec: checksum of the VAE, so that latents of two VAEs never mix.
         anchoring: how references are made.
         variants: how many of `VARIANTS` are encoded.
+        first: how many shards are encoded; None: all.
 
     Raises:
         UserError: `target` holds latents made otherwise.
     """
     target = Path(target)
     _claim(target, {"codec": codec, "variants": variants, "anchoring": str(anchoring)})
-    paths = records.shards(source)
+    paths = records.shards(source)[:first]
     with progress("latents", len(paths)) as bar:
         for done, path in enumerate(paths, start=1):
             file = target / path.name
@@ -130,9 +132,18 @@ def _video(
     return jnp.asarray(seen, jnp.float32)[None] / 255
 
 
-def batches(folder: str | Path, *, size: int, seed: int) -> grain.IterDataset:
-    """Endless shuffled batches of {stream: "b n y x c" float32, "labelled": "b"}."""
-    data = grain.MapDataset.source(records.source(folder))
+def batches(
+    folder: str | Path, *, size: int, seed: int, first: int | None = None
+) -> grain.IterDataset:
+    """Endless shuffled batches of {stream: "b n y x c" float32, "labelled": "b"}.
+
+    Args:
+        folder: of latents.
+        size: clips in a batch.
+        seed: of the order.
+        first: how many shards are used; None: all.
+    """
+    data = grain.MapDataset.source(records.source(folder, first=first))
     data = data.map(lambda record: _example(record, str(folder)))
     return data.shuffle(seed=seed).repeat().to_iter_dataset().batch(size)
 

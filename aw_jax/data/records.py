@@ -17,8 +17,8 @@ import grain
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 
+from aw_jax.core import atomic
 from aw_jax.core.errors import UserError
-from aw_jax.runs import atomic
 
 MAGIC = b"AWR1"
 SUFFIX = ".arrayrecord"

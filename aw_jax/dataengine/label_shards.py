@@ -22,6 +22,7 @@ def label_folder(
     folder: Path,
     *,
     config: LabelConfig,
+    first: int | None = None,
     told: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
     """Gives every clip of `folder` its heatmap; returns how many clips were labelled.
@@ -29,6 +30,7 @@ def label_folder(
     Args:
         folder: shards of clip records; clips that carry this very label are kept.
         config: what a heatmap is.
+        first: how many shards, in the order of their names; None: all.
         told: called with shards done and shards in all.
 
     Raises:
@@ -36,7 +38,7 @@ def label_folder(
     """
     labeller = Labeller(config)
     label = describe(labeller)
-    paths = records.shards(folder)
+    paths = records.shards(folder)[:first]
     count = 0
     for done, path in enumerate(paths):
         told(done, len(paths))

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aw_jax.core import atomic
 from aw_jax.core.arrays import Array, Float
 from aw_jax.core.errors import UserError
 from aw_jax.data import clips, records
@@ -34,7 +35,6 @@ from aw_jax.dataengine.sparse_fit import (
 from aw_jax.geometry.cameras import Cameras
 from aw_jax.geometry.trajectories import TrajectoryConfig, pairs, reference_trajectory
 from aw_jax.images.quantise import quantise
-from aw_jax.runs import atomic
 from aw_jax.splat.fit import FitDiverged
 from aw_jax.splat.gaussians import Splat
 from aw_jax.splat.rasterize import render

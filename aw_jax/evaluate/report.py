@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from aw_jax.core import atomic
 from aw_jax.evaluate import page
 from aw_jax.evaluate.charts import line_chart
 from aw_jax.evaluate.gallery import gallery, picture_files, spread, strips
 from aw_jax.evaluate.tables import number, variant_names
-from aw_jax.media.files import write_whole
 
 TEST_COLUMNS = ("truth", "baseline", "heatmap", "restored", "final")
 TRAJECTORY_COLUMNS = ("render", "heatmap", "restored")
@@ -27,7 +27,7 @@ MOST_STRIPS = 24
 def write_report(run: Path, metrics: Mapping[str, Any]) -> Path:
     """Writes `run`/report.html from `metrics` and the pictures in `run`/frames."""
     path = run / "report.html"
-    write_whole(path, report(run.resolve().name, metrics, run / "frames").encode())
+    atomic.write_text(path, report(run.resolve().name, metrics, run / "frames"))
     return path
 
 

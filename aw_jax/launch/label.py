@@ -13,20 +13,26 @@ from aw_jax.runs.folder import RunFolder
 from aw_jax.runs.progress import progress
 
 flags.DEFINE_string("data", None, "Folder of clip records.")
+flags.DEFINE_integer(
+    "shards", None, "Label only so many shards, from the first on.", lower_bound=1
+)
 
 
 def run(config: LabelConfig, folder: RunFolder) -> None:
     """Labels shard after shard; one that carries this label already is kept."""
     data = app.existing("data")
+    first = app.FLAGS.shards
     label = describe(Labeller(config))
-    with progress("label", len(records.shards(data))) as bar:
+    with progress("label", len(records.shards(data)[:first])) as bar:
         folder.begin()
-        count = label_folder(data, config=config, told=lambda done, _: bar.update(done))
+        count = label_folder(
+            data, config=config, first=first, told=lambda done, _: bar.update(done)
+        )
     folder.finish({"label": label, "labelled": count})
 
 
 PRESET = LabelConfig()
-OWN = ("data",)
+OWN = ("data", "shards")
 
 if __name__ == "__main__":
     app.launch(run, PRESET, own=OWN)

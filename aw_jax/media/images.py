@@ -5,9 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from aw_jax.core import atomic
 from aw_jax.core.arrays import UInt8
 from aw_jax.core.errors import UserError
-from aw_jax.media.files import write_whole
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -30,7 +30,7 @@ def read(path: Path) -> UInt8[np.ndarray, "h w 3"]:
 
 def write(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
     """Writes `image` in the format its suffix names, atomically."""
-    write_whole(path, encode(image, path.suffix))
+    atomic.write_bytes(path, encode(image, path.suffix))
 
 
 def encode(

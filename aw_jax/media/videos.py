@@ -14,10 +14,10 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
+from aw_jax.core import atomic
 from aw_jax.core.arrays import UInt8
 from aw_jax.core.errors import UserError
 from aw_jax.media import images
-from aw_jax.media.files import write_whole
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 _ONE_THREAD = "threads=1:lookahead-threads=1:sync-lookahead=0"
@@ -50,7 +50,7 @@ def write(
     path: Path, frames: UInt8[np.ndarray, "f h w 3"], *, fps: float = 24.0
 ) -> None:
     """Writes an .mp4 file atomically; odd sides are padded by one repeated pixel."""
-    write_whole(path, encode(frames, fps=fps))
+    atomic.write_bytes(path, encode(frames, fps=fps))
 
 
 def write_frames(folder: Path, frames: UInt8[np.ndarray, "f h w 3"]) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
+from aw_jax.core import atomic
 from aw_jax.geometry.cameras import Cameras
 from aw_jax.reconstruct.clips import RenderedClip, RestoredClip
-from aw_jax.runs import atomic
 
 
 def save_clip(path: Path, clip: RenderedClip, restored: RestoredClip) -> None:

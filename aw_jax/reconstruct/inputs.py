@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from aw_jax.core import atomic
 from aw_jax.data.initial_points import InitialPointsConfig, initial_points
 from aw_jax.data.photos import PhotoGroup, PhotoSize, load_photos
 from aw_jax.data.scenes import load_scene
 from aw_jax.data.splits import Split, SplitConfig, split
 from aw_jax.data.views import Scene
 from aw_jax.reconstruct.run import Start
-from aw_jax.runs import atomic
 from aw_jax.splat.ply import load_ply
 from aw_jax.splat.targets import Targets
 

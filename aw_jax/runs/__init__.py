@@ -1,1 +1,1 @@
-"""Layer 1: run folders, atomic writes, progress, checkpoints."""
+"""Layer 1: run folders, progress, checkpoints."""

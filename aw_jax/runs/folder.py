@@ -10,9 +10,9 @@ Started again into the same folder, a run goes on where it stopped.
 from pathlib import Path
 from typing import Any
 
+from aw_jax.core import atomic
 from aw_jax.core.errors import UserError
 from aw_jax.core.trees import diff
-from aw_jax.runs import atomic
 from aw_jax.runs.versions import versions
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from aw_jax.runs import atomic
+from aw_jax.core import atomic
 
 SAY_EVERY = 10.0
 """Seconds between two lines about the steps of a phase."""

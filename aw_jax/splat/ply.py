@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from plyfile import PlyData, PlyElement, PlyParseError
 
+from aw_jax.core import atomic
 from aw_jax.core.arrays import Array, Float, as_numpy
 from aw_jax.core.errors import UserError
-from aw_jax.runs import atomic
 from aw_jax.splat.gaussians import Splat, sh_degree
 
 POSITION = ("x", "y", "z")

@@ -34,7 +34,7 @@ class TrainConfig:
     data: str = "data/clips"
     """Folder of clip records."""
     shards: int | None = None
-    """Of `codec`: use only so many shards, from the first on; None: all."""
+    """Use only so many shards, from the first on; None: all."""
     parts: str = "ltx_tiny"
     """Folder with the parts that earlier stages made; this stage's part is added."""
     batch: int = 8

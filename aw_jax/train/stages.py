@@ -92,9 +92,8 @@ def train_denoiser(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Pa
     clip = _first_clip(config)
     cache = _encoded(config, vae, parts, clip.notes.get("label"))
     seed = int(jax.random.randint(named(key, "data"), (), 0, 2**30))
-    data = latents.batches(cache, size=config.batch, seed=seed).map(
-        lambda batch: LatentClips(**jax.tree.map(jnp.asarray, batch))
-    )
+    found = latents.batches(cache, size=config.batch, seed=seed, first=config.shards)
+    data = found.map(lambda batch: LatentClips(**jax.tree.map(jnp.asarray, batch)))
     model, (rebuild, params, frozen) = _trainable(config, parts)
     context = _context(config, vae, model, clip.clean.shape[:3])
     state = train(
@@ -142,6 +141,7 @@ def _encoded(config: TrainConfig, vae: VideoVAE, parts: Path, label: object) -> 
         codec=sum_,
         anchoring=config.denoising.method.anchoring,
         variants=config.variants,
+        first=config.shards,
     )
     return target
 

@@ -139,3 +139,16 @@ def test_simulate_refuses_scenes_it_cannot_make(scenes, tmp_path, launch):
     told = launch("simulate", f"--scenes={scenes}", f"--out={tmp_path / 'out'}")
     assert told.status == 2
     assert "--scenes" in told.errors[0]
+
+
+@pytest.mark.parametrize("share", ["1", "2/2", "-1/2", "a/b"])
+def test_simulate_refuses_shares_that_are_none(share, tmp_path, launch):
+    told = launch(
+        "simulate",
+        "--scenes=procedural:0:1",
+        f"--share={share}",
+        f"--out={tmp_path / 'out'}",
+    )
+    assert told.status == 2
+    assert "expected I/N" in told.errors[0]
+    assert not (tmp_path / "out").exists()

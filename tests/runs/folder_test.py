@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from aw_jax.core import atomic
 from aw_jax.core.errors import UserError
-from aw_jax.runs import atomic
 from aw_jax.runs.folder import RunFolder
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import plyfile
 
+from aw_jax.core import atomic
 from aw_jax.core.arrays import Float
 from aw_jax.data.procedural.rendering import render
 from aw_jax.data.procedural.surface_points import SurfacePointsConfig, surface_points
@@ -14,7 +15,6 @@ from aw_jax.data.procedural.worlds import ProceduralWorld
 from aw_jax.geometry.cameras import Cameras
 from aw_jax.images.quantise import quantise
 from aw_jax.media import images as image_files
-from aw_jax.runs import atomic
 
 OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 

