@@ -92,9 +92,18 @@ def divergence(
 
 
 def measure_statistics(
-    vae: VideoVAE, videos: Iterable[Float[np.ndarray, "b f h w 3"]]
+    vae: VideoVAE,
+    videos: Iterable[Float[np.ndarray, "b f h w 3"]],
+    whitening: float = 1.0,
 ) -> VideoVAE:
     """`vae` with the channel statistics of its latents over `videos`.
+
+    Args:
+        vae: the autoencoder.
+        videos: what it is measured on.
+        whitening: 1 scales every channel to unit variance; 0 scales all by one number,
+            to unit variance on average; between, the deviations that are left are the
+            measured ones to the power 1 - whitening.
 
     Raises:
         ValueError: `videos` is empty.
@@ -109,7 +118,9 @@ def measure_statistics(
     )
     mean = total / count
     std = np.sqrt(np.maximum(square / count - mean**2, 1e-12))
-    measured = {"latents_mean": mean, "latents_std": std}
+    left = std ** (1 - whitening)
+    scale = std / left * np.sqrt(np.mean(np.square(left)))
+    measured = {"latents_mean": mean, "latents_std": scale}
     measured = {
         name: jnp.asarray(value, jnp.float32) for name, value in measured.items()
     }

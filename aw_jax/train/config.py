@@ -47,6 +47,10 @@ class TrainConfig:
     """Of `codec`."""
     side: int = 64
     """Of `codec`: rows and columns of the cut-outs it trains on."""
+    whitening: float = 1.0
+    """Of `codec`: how far the channels are brought to one variance, 0 to 1. Where the
+    codec keeps lengths, as principal components do, 0 makes a squared error of latents
+    one of pixels."""
     heatmap_share: float = 0.15
     """Of `codec`: share of heatmap videos among labelled clips."""
     transformer: TransformerConfig = ltx_config.tiny()

@@ -71,7 +71,8 @@ def train_codec(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Path:
         loss, params, frozen, iter(data), config=config.loop, folder=folder, key=key
     )
     vae = codec.join(graphdef, state.average, frozen)
-    vae = codec.measure_statistics(vae, itertools.islice(data, MEASURED_BATCHES))
+    measured = itertools.islice(data, MEASURED_BATCHES)
+    vae = codec.measure_statistics(vae, measured, config.whitening)
     path = Path(config.parts) / VAE
     save_vae(path, vae)
     return path

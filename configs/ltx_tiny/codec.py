@@ -17,10 +17,11 @@ def get_config() -> TrainConfig:
         task="codec",
         data="runs/tiny/simulate/clips",
         parts="runs/tiny/parts",
-        shards=4,
+        shards=2,
         batch=2,
         side=64,
         vae=PRINCIPAL,
         start="principal",
+        whitening=0.0,
         loop=LoopConfig(steps=0),
     )

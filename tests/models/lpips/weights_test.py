@@ -81,7 +81,9 @@ def test_official_alex_is_read_from_torchs_cache_with_pinned_digest(
 
 def test_official_alex_takes_torchvisions_names(tmp_path, monkeypatch):
     kernels, sizes = weights._shapes("lpips-alex")
-    state = {f"lin{i}.model.1.weight": np.full(n, i, np.float32) for i, n in enumerate(sizes)}
+    state = {
+        f"lin{i}.model.1.weight": np.full(n, i, np.float32) for i, n in enumerate(sizes)
+    }
     for index, (shape, size) in zip((0, 3, 6, 8, 10), kernels, strict=True):
         state[f"features.{index}.weight"] = np.full(
             tuple(shape[i] for i in (3, 2, 0, 1)), index, np.float32
