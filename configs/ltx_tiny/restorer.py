@@ -5,12 +5,13 @@ python -m aw_jax.launch.train --config=configs/ltx_tiny/restorer.py \
 """
 
 import dataclasses
+from pathlib import Path
 
 from aw_jax.config.recipes import load
 from aw_jax.train.config import TrainConfig
 
 
 def get_config() -> TrainConfig:
-    base = load(__file__.replace("restorer", "base"), TrainConfig)
+    base = load(str(Path(__file__).with_name("base.py")), TrainConfig)
     loop = dataclasses.replace(base.loop, steps=400)
     return dataclasses.replace(base, task="restorer", loop=loop)

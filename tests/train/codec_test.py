@@ -12,7 +12,6 @@ from aw_jax.models.ltx import vae_config
 from aw_jax.models.ltx.vae import VideoVAE
 from aw_jax.train.codec import measure_statistics
 
-
 VAE = dataclasses.replace(
     vae_config.PROBE,
     encoder_widths=(8, 16),
