@@ -19,6 +19,8 @@ class Example:
     """z_ref of Eq. 1."""
     heatmap: Float[Array, "b n c"]
     """Latents of the heatmap video: the truth, or a prediction of it."""
+    weight: Float[Array, "b n"] | None = None
+    """Of the restorer's squared errors; None: all 1."""
 
 
 @pytree
@@ -75,5 +77,9 @@ def restorer_loss(
     )
     sequence = triplet(example.reference, target, heatmap, t)
     return masked_flow_loss(
-        velocity(sequence), sequence, data=example.clean, source=start
+        velocity(sequence),
+        sequence,
+        data=example.clean,
+        source=start,
+        weight=example.weight,
     )

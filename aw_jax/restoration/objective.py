@@ -17,6 +17,7 @@ def masked_flow_loss(
     *,
     data: Float[Array, "b n c"],
     source: Float[Array, "b n c"],
+    weight: Float[Array, "b n"] | None = None,
 ) -> Float[Array, ""]:
     """Mean squared error of the target slice against z_1 - z_0 (Eq. 3).
 
@@ -25,7 +26,9 @@ def masked_flow_loss(
         sequence: the doublet or triplet that was shown to the model.
         data: z_0, the clean target.
         source: z_1, where the path starts: noise, or the artifact latents.
+        weight: of every target token's squared error; None: 1, as in Eq. 3.
     """
     found = target_slice(sequence, predicted).astype(jnp.float32)
     wanted = (source - data).astype(jnp.float32)
-    return jnp.mean(jnp.square(found - wanted))
+    error = jnp.mean(jnp.square(found - wanted), axis=-1)
+    return jnp.mean(error if weight is None else weight * error)

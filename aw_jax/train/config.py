@@ -41,8 +41,9 @@ class TrainConfig:
     loop: LoopConfig = LoopConfig()
     vae: VAEConfig = vae_config.TINY
     """Of `codec`."""
-    start: Literal["random", "principal"] = "random"
-    """Of `codec`: `principal` begins as a principal component analysis of the clips."""
+    start: Literal["random", "principal", "local"] = "random"
+    """`principal`, of `codec`: as a principal component analysis of the clips. `local`,
+    of `base`: with open gates, every token looking at its own place."""
     objective: CodecObjective = CodecObjective()
     """Of `codec`."""
     side: int = 64

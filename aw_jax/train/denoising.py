@@ -6,15 +6,16 @@ then every position of the full frame is learned at the cost of a small one.
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from einops import rearrange
 
-from aw_jax.core.arrays import Array, Bool, Float, Key, PyTree
+from aw_jax.core.arrays import Array, Bool, Float, Int, Key, PyTree
 from aw_jax.core.keys import named
-from aw_jax.core.pytrees import pytree
+from aw_jax.core.pytrees import pytree, replace
 from aw_jax.flow import timesteps
 from aw_jax.flow.timesteps import TimestepLaw
 from aw_jax.restoration.losses import (
@@ -61,7 +62,14 @@ class DenoisingConfig:
     method: MethodConfig = MethodConfig()
     times: TimestepLaw = TimestepLaw()
     window: int | None = None
-    """Side, in latent pixels, of the window that is cut out; None: the whole frame."""
+    """Side, in latent pixels, of a window that is cut out; None: the whole frame."""
+    windows: int = 1
+    """Cut out of every clip of a batch."""
+    damage_floor: float | None = None
+    """None: every clip counts as Eq. 3 has it. A number: the errors of base and
+    restorer in each latent frame are divided by the frame's damage, the mean squared
+    difference of clean and artifact latents, plus this floor. Then mending a third of
+    a small error counts as much as a third of a large one, as it does in decibels."""
     label_share: float = 1.0
     """Probability that the restorer sees the heatmap of a labelled clip, not z_full."""
 
@@ -90,9 +98,11 @@ def denoising_loss(
         key: Key[Array, ""],
     ) -> tuple[Float[Array, ""], Metrics]:
         base, context = frozen
-        batch, context = _windowed(batch, context, config.window, named(key, "window"))
+        weight = _weight(batch, config)
+        batch, context = _windowed(batch, context, config, named(key, "window"))
         permissions = Permissions(full=_flat(context.full), null=_flat(context.null))
         example = _example(batch, permissions, config.label_share, named(key, "label"))
+        example = replace(example, weight=_spread(weight, example.clean))
         count, tokens, _ = example.clean.shape
         t = timesteps.sample(config.times, named(key, "t"), count, tokens=tokens)
         noise = jax.random.normal(named(key, "noise"), example.clean.shape)
@@ -136,25 +146,50 @@ def _example(
     )
 
 
+def _weight(batch: LatentClips, config: DenoisingConfig) -> Float[Array, "b n"] | None:
+    """One over the damage of every latent frame, seen whole."""
+    if config.damage_floor is None:
+        return None
+    damage = jnp.square(batch.clean - batch.artifact).mean(axis=(2, 3, 4))
+    return 1 / (damage + config.damage_floor)
+
+
+def _spread(
+    weight: Float[Array, "b n"] | None, tokens: Float[Array, "w m c"]
+) -> Float[Array, "w m"] | None:
+    """The weight of every token of every window."""
+    if weight is None:
+        return None
+    windows = tokens.shape[0] // weight.shape[0]
+    places = tokens.shape[1] // weight.shape[1]
+    return jnp.repeat(jnp.repeat(weight, windows, axis=0), places, axis=1)
+
+
 def _flat(grid: Float[Array, "*b n y x c"]) -> Float[Array, "*b m c"]:
     return rearrange(grid, "... n y x c -> ... (n y x) c")
 
 
 def _windowed(
-    batch: LatentClips, context: Context, window: int | None, key: Key[Array, ""]
+    batch: LatentClips, context: Context, config: DenoisingConfig, key: Key[Array, ""]
 ) -> tuple[LatentClips, Context]:
-    """Both cut to one window at a random place, the same for the whole batch."""
-    rows, columns = batch.clean.shape[2:4]
-    if window is None or window >= min(rows, columns):
+    """`config.windows` cut-outs of every clip, each at a random place of its own.
+
+    Attention sees differences of coordinates alone, so those of one window serve all.
+    """
+    grid, side = batch.clean.shape[2:4], config.window
+    if side is None or side >= min(grid):
         return batch, context
-    span = jnp.asarray([rows - window + 1, columns - window + 1])
-    corner = jax.random.randint(key, (2,), 0, span)
+    batch = jax.tree.map(lambda x: jnp.repeat(x, config.windows, axis=0), batch)
+    span = jnp.asarray(grid) - side + 1
+    corners = jax.random.randint(key, (len(batch.labelled), 2), 0, span)
+    cut = lambda clip, corner: jax.tree.map(partial(_cut, corner, side), clip)
+    return jax.vmap(cut)(batch, corners), cut(context, jnp.zeros(2, int))
 
-    def cut(grid: Array) -> Array:
-        if grid.ndim < 4:
-            return grid
-        for axis, start in ((-3, corner[0]), (-2, corner[1])):
-            grid = jax.lax.dynamic_slice_in_dim(grid, start, window, axis % grid.ndim)
+
+def _cut(corner: Int[Array, " 2"], side: int, grid: Array) -> Array:
+    """Rows and columns from `corner` on; what has none is left as it is."""
+    if grid.ndim < 4:
         return grid
-
-    return jax.tree.map(cut, batch), jax.tree.map(cut, context)
+    size = (grid.shape[0], side, side, grid.shape[3])
+    zero = jnp.zeros((), corner.dtype)
+    return jax.lax.dynamic_slice(grid, (zero, corner[0], corner[1], zero), size)

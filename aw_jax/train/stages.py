@@ -34,6 +34,8 @@ from aw_jax.restoration.taxonomy import PROMPTS, RESTORE
 from aw_jax.train import codec
 from aw_jax.train.config import TrainConfig
 from aw_jax.train.denoising import Context, LatentClips, denoising_loss
+from aw_jax.train.held_out import refuse_held_out
+from aw_jax.train.local_start import local_start
 from aw_jax.train.loop import train
 from aw_jax.train.principal_codec import principal_codec
 
@@ -55,6 +57,7 @@ def restore_prompt(width: int) -> Array:
 
 def train_codec(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Path:
     """Trains an autoencoder and writes vae.safetensors into `config.parts`."""
+    refuse_held_out(config.data, first=config.shards)
     seed = int(jax.random.randint(named(key, "data"), (), 0, 2**30))
     choices = {
         "size": config.batch,
@@ -88,6 +91,7 @@ def _fresh_codec(config: TrainConfig, videos: Iterator[np.ndarray]) -> VideoVAE:
 
 def train_denoiser(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Path:
     """Trains the base or one adapter and writes it into `config.parts`."""
+    refuse_held_out(config.data, first=config.shards)
     parts = Path(config.parts)
     vae = load_vae(parts / VAE)
     clip = _first_clip(config)
@@ -155,6 +159,8 @@ def _trainable(
         model = jax.jit(lambda: Transformer(config.transformer, rngs=nnx.Rngs(0)))()
         graphdef, params, frozen = nnx.split(model, nnx.Param, ...)
         params, frozen = nnx.to_pure_dict(params), nnx.to_pure_dict(frozen)
+        if config.start == "local":
+            params = local_start(params, config.transformer)
     else:
         base = load_transformer(
             parts / TRANSFORMER,

@@ -52,3 +52,15 @@ def test_segments_must_add_up():
         Sequence(
             tokens=jnp.zeros((1, 4, 2)), timesteps=jnp.zeros((1, 2)), segments=(2, 3)
         )
+
+
+def test_weights_multiply_the_error_of_their_token():
+    sequence = triplet(REFERENCE, TARGET, HEATMAP, T)
+    velocity = jax.random.normal(KEYS[5], sequence.tokens.shape)
+    weight = jnp.arange(10.0).reshape(2, 5)
+    error = np.asarray(velocity[:, 5:10] - (SOURCE - DATA))
+    expected = np.mean(np.asarray(weight)[..., None] * error**2)
+    found = masked_flow_loss(
+        velocity, sequence, data=DATA, source=SOURCE, weight=weight
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

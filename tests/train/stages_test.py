@@ -10,6 +10,7 @@ from flax import nnx
 
 from aw_jax.core.errors import UserError
 from aw_jax.data import clips, records
+from aw_jax.data.procedural.seeds import BENCHMARK
 from aw_jax.models.ltx import config as ltx_config
 from aw_jax.models.ltx import vae_config
 from aw_jax.models.ltx.vae import VideoVAE
@@ -36,7 +37,7 @@ TRANSFORMER = dataclasses.replace(
 )
 
 
-def clip(seed, *, labelled=True):
+def clip(seed, *, labelled=True, scene=None):
     rng = np.random.default_rng(seed)
     frames = rng.integers(0, 256, (2, 25, 16, 24, 3), dtype=np.uint8)
     heat = rng.integers(0, 256, (25, 16, 24), dtype=np.uint8)
@@ -44,7 +45,7 @@ def clip(seed, *, labelled=True):
         clean=frames[0],
         artifact=frames[1],
         heatmap=heat if labelled else None,
-        notes={"label": LABEL} if labelled else {},
+        notes=({"label": LABEL} if labelled else {}) | {"scene": scene},
     )
 
 
@@ -116,3 +117,11 @@ def test_clips_without_heatmaps_are_refused_before_training(parts):
     records.write_shard(parts.parent / "clips" / "a.arrayrecord", bare)
     with pytest.raises(UserError, match="label first"):
         run(parts, "restorer")
+
+
+def test_worlds_of_the_benchmark_are_refused(parts):
+    held_out = [clips.to_bytes(clip(0, scene=BENCHMARK[3]))]
+    records.write_shard(parts.parent / "clips" / "b.arrayrecord", held_out)
+    with pytest.raises(UserError, match=r"b\.arrayrecord.*11000003 \(benchmark\)"):
+        run(parts, "base")
+    run(parts, "base", shards=1)
