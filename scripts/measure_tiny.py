@@ -23,7 +23,7 @@ from aw_jax.media import images
 from aw_jax.metrics.pearson import moments
 from aw_jax.restoration import model_files, pipeline
 from aw_jax.restoration.pipeline import RestorationModels
-from aw_jax.restoration.ridge import Ridge, restore_latents
+from aw_jax.restoration.ridge import Ridge, estimate
 from aw_jax.runs.progress import say
 
 HELD_OUT, FOR_RIDGE = 20, 150
@@ -85,7 +85,7 @@ def main(parts: str, train: str, held_out: str, sheet: str = "") -> None:
         restored = repair(models, shown, heat, jax.random.key(1))
         streams = encode_clip(clip, encode, models.method.anchoring, Variant())
         z = {k: jnp.asarray(v, jnp.float32)[None] for k, v in streams.items()}
-        linear = restore_latents(weights, z["reference"], z["artifact"])
+        linear = estimate(weights, z["reference"], z["artifact"])
         change = decode(linear)[0] - decode(z["artifact"])[0]
         found = {
             "round_trip": decode(encode(clean[None]))[0],

@@ -132,6 +132,16 @@ def _video(
     return jnp.asarray(seen, jnp.float32)[None] / 255
 
 
+def one_pass(
+    folder: str | Path, *, first: int | None = None
+) -> Iterator[dict[str, np.ndarray]]:
+    """The examples of `batches`, one shard at a time, each once, in their order."""
+    for path in records.shards(folder)[:first]:
+        found = [_example(record, str(path)) for record in records.read_shard(path)]
+        if found:
+            yield {name: np.stack([one[name] for one in found]) for name in found[0]}
+
+
 def batches(
     folder: str | Path, *, size: int, seed: int, first: int | None = None
 ) -> grain.IterDataset:

@@ -47,6 +47,8 @@ class Conditions:
     """Checksum of the transformer under it."""
     vae: str
     """Checksum of the autoencoder."""
+    ridge: str = ""
+    """Checksum of the linear estimate that the path starts at, if it does."""
     rope_time: str
     strides: tuple[int, int]
     """Frames and pixels of the video per latent step."""
@@ -119,6 +121,7 @@ def check(
     *,
     base: str,
     vae: str,
+    ridge: str,
     transformer: Transformer,
     codec: VideoVAE,
 ) -> None:
@@ -130,6 +133,8 @@ def check(
         "rope_time": (conditions.rope_time, transformer.config.rope_time),
         "strides": (tuple(conditions.strides), strides),
     }
+    if conditions.method.source == "ridge":
+        found["ridge"] = (conditions.ridge, ridge)
     for field, (wanted, got) in found.items():
         if wanted != got:
             raise UserError(

@@ -21,6 +21,8 @@ class Example:
     """Latents of the heatmap video: the truth, or a prediction of it."""
     weight: Float[Array, "b n"] | None = None
     """Of the restorer's squared errors; None: all 1."""
+    estimate: Float[Array, "b n c"] | None = None
+    """Linear estimate of the target, for the source `ridge`."""
 
 
 @pytree
@@ -35,7 +37,13 @@ def source_tokens(
     example: Example, noise: Float[Array, "b n c"], source: Source
 ) -> Float[Array, "b n c"]:
     """z_1: where the path of the target starts."""
-    return noise if source == "noise" else example.artifact
+    if source == "noise":
+        return noise
+    if source == "artifact":
+        return example.artifact
+    if example.estimate is None:
+        raise ValueError("source `ridge` needs an example with its estimate.")
+    return example.estimate
 
 
 def predictor_loss(

@@ -12,7 +12,7 @@ from aw_jax.restoration.heatmap import HeatmapSchedule
 from aw_jax.restoration.objective import Velocity
 from aw_jax.restoration.triplet import Sequence
 
-Source = Literal["noise", "artifact"]
+Source = Literal["noise", "artifact", "ridge"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,8 @@ class MethodConfig:
     source: Source = "noise"
     """z_1, where the path starts. `artifact` starts at the artifact's latents: then the
     velocity is the residual that the artifact added, and one step is a regression. Not
-    the paper's; small models need it."""
+    the paper's; small models need it. `ridge` starts at the target's linear estimate of
+    ridge.py: then the model adds what is not linear."""
     bypass: bool = False
     """Add the decoded change to the artifact's own pixels, so that what the video VAE
     loses is not lost. Not the paper's; for a VAE that loses much."""

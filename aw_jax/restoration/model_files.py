@@ -1,6 +1,7 @@
 """Models by name: the preset in the package, or a folder of files.
 
 vae.safetensors          the autoencoder
+ridge.safetensors        the linear estimate, where the restorer starts at one
 transformer.safetensors  the frozen backbone
 predictor.safetensors    LoRA1
 restorer.safetensors     LoRA2, with prompt and method
@@ -23,9 +24,11 @@ from aw_jax.restoration import adapter_files
 from aw_jax.restoration.heatmap import CONSTANT
 from aw_jax.restoration.method import MethodConfig
 from aw_jax.restoration.pipeline import RestorationModels
+from aw_jax.restoration.ridge import load_ridge
 
 SHIPPED = Path(__file__).parent / "ltx_tiny"
 VAE, TRANSFORMER = "vae.safetensors", "transformer.safetensors"
+RIDGE = "ridge.safetensors"
 PREDICTOR, RESTORER = "predictor.safetensors", "restorer.safetensors"
 PRESETS = ("ltx_tiny", "probe")
 
@@ -49,15 +52,23 @@ def load(name: str) -> RestorationModels:
     sums = {
         "base": adapter_files.checksum(folder / TRANSFORMER),
         "vae": adapter_files.checksum(folder / VAE),
+        "ridge": _checksum_if_there(folder / RIDGE),
     }
     adapted = {}
     for part, file in (("predictor", PREDICTOR), ("restorer", RESTORER)):
         path = folder / file
         adapted[part], prompt, conditions = adapter_files.load(path, base, part)
         adapter_files.check(path, conditions, transformer=base, codec=vae, **sums)
+    ridge = None
+    if conditions.method.source == "ridge":
+        ridge = load_ridge(folder / RIDGE, vae=sums["vae"])
     return RestorationModels(
-        vae=vae, prompt=prompt, method=conditions.method, **adapted
+        vae=vae, prompt=prompt, ridge=ridge, method=conditions.method, **adapted
     )
+
+
+def _checksum_if_there(path: Path) -> str:
+    return adapter_files.checksum(path) if path.is_file() else "no file"
 
 
 def probe(seed: int = 0) -> RestorationModels:

@@ -32,3 +32,18 @@ def masked_flow_loss(
     wanted = (source - data).astype(jnp.float32)
     error = jnp.mean(jnp.square(found - wanted), axis=-1)
     return jnp.mean(error if weight is None else weight * error)
+
+
+def damage_weight(
+    clean: Float[Array, "b n y x c"],
+    artifact: Float[Array, "b n y x c"],
+    *,
+    floor: float,
+) -> Float[Array, "b n"]:
+    """One over the damage of every latent frame, its mean squared error, plus `floor`.
+
+    With it, mending a third of a small error counts as much as a third of a large one,
+    as it does in decibels.
+    """
+    damage = jnp.square(clean - artifact).mean(axis=(2, 3, 4))
+    return 1 / (damage + floor)

@@ -18,6 +18,7 @@ from aw_jax.restoration.heatmap import full_video, null_video, scheduled_heatmap
 from aw_jax.restoration.losses import Permissions
 from aw_jax.restoration.method import MethodConfig, bind
 from aw_jax.restoration.objective import Velocity
+from aw_jax.restoration.ridge import Estimates, estimate
 from aw_jax.restoration.triplet import doublet, target_slice, triplet
 
 
@@ -32,6 +33,8 @@ class RestorationModels:
     """The same arrays with LoRA2."""
     prompt: Float[Array, "l t"]
     """Embedding of the one prompt of restoration."""
+    ridge: Estimates | None = None
+    """Where the paths start, for the source `ridge`."""
     method: MethodConfig = static()
 
 
@@ -73,8 +76,12 @@ def predict_heatmap(
     method = models.method
     artifact = models.vae.encode(clip.artifact[None])
     velocity = _bound(models, models.predictor, artifact)
-    reference = tokens_from_latents(_reference(models, clip))
-    start = _start(method, tokens_from_latents(artifact), named(key, "heatmap"))
+    seen = _reference(models, clip)
+    reference = tokens_from_latents(seen)
+    known = artifact
+    if models.ridge is not None:
+        known = estimate(models.ridge.heatmap, seen, artifact)
+    start = _start(method, known, named(key, "heatmap"))
 
     def velocity_at(
         target: Float[Array, "1 n c"], t: Float[Array, ""]
@@ -98,11 +105,15 @@ def restore(
     method = models.method
     artifact = models.vae.encode(clip.artifact[None])
     velocity = _bound(models, models.restorer, artifact)
-    reference = tokens_from_latents(_reference(models, clip))
+    seen = _reference(models, clip)
+    reference = tokens_from_latents(seen)
     shown = jnp.broadcast_to(heatmap[..., None], clip.artifact.shape)
     heat = tokens_from_latents(models.vae.encode(shown[None]))
     allowed = permissions(models.vae, clip.artifact.shape[:3], method)
-    start = _start(method, tokens_from_latents(artifact), named(key, "restore"))
+    known = artifact
+    if models.ridge is not None:
+        known = estimate(models.ridge.clean, seen, artifact)
+    start = _start(method, known, named(key, "restore"))
 
     def velocity_at(
         target: Float[Array, "1 n c"], t: Float[Array, ""]
@@ -171,11 +182,13 @@ def _reference(models: RestorationModels, clip: Clip) -> Float[Array, "1 n y x c
 
 
 def _start(
-    method: MethodConfig, artifact: Float[Array, "b n c"], key: Key[Array, ""]
-) -> Float[Array, "b n c"]:
-    if method.source == "artifact":
-        return artifact
-    return jax.random.normal(key, artifact.shape, artifact.dtype)
+    method: MethodConfig, known: Float[Array, "b n y x c"], key: Key[Array, ""]
+) -> Float[Array, "b m c"]:
+    """z_1: noise, or what is known of the target."""
+    tokens = tokens_from_latents(known)
+    if method.source == "noise":
+        return jax.random.normal(key, tokens.shape, tokens.dtype)
+    return tokens
 
 
 def _grid(

@@ -11,7 +11,7 @@ from aw_jax.train.codec import CodecObjective
 from aw_jax.train.denoising import DenoisingConfig
 from aw_jax.train.loop import LoopConfig
 
-Task = Literal["codec", "base", "predictor", "restorer"]
+Task = Literal["codec", "ridge", "base", "predictor", "restorer"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,10 @@ class AdapterConfig:
 class TrainConfig:
     """One stage of training.
 
-    `codec` makes vae.safetensors, `base` transformer.safetensors (all of its weights,
-    on the restorer's objective), `predictor` and `restorer` an adapter on them.
+    `codec` makes vae.safetensors, `ridge` the linear estimates that paths may start at
+    (in closed form: `loop` and `batch` play no part), `base` transformer.safetensors
+    (all of its weights, on the restorer's objective), `predictor` and `restorer` an
+    adapter on them.
     """
 
     task: Task = "restorer"
@@ -56,6 +58,8 @@ class TrainConfig:
     """Of `codec`: share of heatmap videos among labelled clips."""
     transformer: TransformerConfig = ltx_config.tiny()
     """Of `base`."""
+    penalty: float = 1000.0
+    """Of `ridge`."""
     denoising: DenoisingConfig = DenoisingConfig()
     """Of all but `codec`."""
     adapter: AdapterConfig = AdapterConfig()

@@ -25,6 +25,8 @@ from aw_jax.restoration.losses import (
     restorer_loss,
 )
 from aw_jax.restoration.method import MethodConfig, bind
+from aw_jax.restoration.objective import damage_weight
+from aw_jax.restoration.ridge import Estimates, estimate
 from aw_jax.train.step import Loss, Metrics
 
 Task = Literal["base", "predictor", "restorer"]
@@ -53,6 +55,8 @@ class Context:
     """z_full of Eq. 2."""
     null: Float[Array, "n y x c"]
     """z_null of Eq. 2."""
+    ridge: Estimates | None = None
+    """Where the paths start, for the source `ridge`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,10 +70,8 @@ class DenoisingConfig:
     windows: int = 1
     """Cut out of every clip of a batch."""
     damage_floor: float | None = None
-    """None: every clip counts as Eq. 3 has it. A number: the errors of base and
-    restorer in each latent frame are divided by the frame's damage, the mean squared
-    difference of clean and artifact latents, plus this floor. Then mending a third of
-    a small error counts as much as a third of a large one, as it does in decibels."""
+    """Floor of `damage_weight`, by which the errors of base and restorer count; None:
+    every error counts alike, as in Eq. 3."""
     label_share: float = 1.0
     """Probability that the restorer sees the heatmap of a labelled clip, not z_full."""
 
@@ -102,7 +104,11 @@ def denoising_loss(
         batch, context = _windowed(batch, context, config, named(key, "window"))
         permissions = Permissions(full=_flat(context.full), null=_flat(context.null))
         example = _example(batch, permissions, config.label_share, named(key, "label"))
-        example = replace(example, weight=_spread(weight, example.clean))
+        example = replace(
+            example,
+            weight=_spread(weight, example.clean),
+            estimate=_estimate(batch, context.ridge, task),
+        )
         count, tokens, _ = example.clean.shape
         t = timesteps.sample(config.times, named(key, "t"), count, tokens=tokens)
         noise = jax.random.normal(named(key, "noise"), example.clean.shape)
@@ -147,11 +153,19 @@ def _example(
 
 
 def _weight(batch: LatentClips, config: DenoisingConfig) -> Float[Array, "b n"] | None:
-    """One over the damage of every latent frame, seen whole."""
-    if config.damage_floor is None:
+    floor = config.damage_floor
+    if floor is None:
         return None
-    damage = jnp.square(batch.clean - batch.artifact).mean(axis=(2, 3, 4))
-    return 1 / (damage + config.damage_floor)
+    return damage_weight(batch.clean, batch.artifact, floor=floor)
+
+
+def _estimate(
+    batch: LatentClips, ridge: Estimates | None, task: Task
+) -> Float[Array, "b m c"] | None:
+    if ridge is None:
+        return None
+    weights = ridge.heatmap if task == "predictor" else ridge.clean
+    return _flat(estimate(weights, batch.reference, batch.artifact))
 
 
 def _spread(

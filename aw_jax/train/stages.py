@@ -27,10 +27,14 @@ from aw_jax.restoration.adapter_files import Conditions, Heatmaps
 from aw_jax.restoration.model_files import (
     PREDICTOR,
     RESTORER,
+    RIDGE,
     TRANSFORMER,
     VAE,
 )
+from aw_jax.restoration.objective import damage_weight
+from aw_jax.restoration.ridge import Estimates, Ridge, load_ridge, save_ridge
 from aw_jax.restoration.taxonomy import PROMPTS, RESTORE
+from aw_jax.runs.progress import progress
 from aw_jax.train import codec
 from aw_jax.train.config import TrainConfig
 from aw_jax.train.denoising import Context, LatentClips, denoising_loss
@@ -87,6 +91,36 @@ def _fresh_codec(config: TrainConfig, videos: Iterator[np.ndarray]) -> VideoVAE:
     if config.start == "principal":
         return principal_codec(vae, itertools.islice(videos, MEASURED_BATCHES))
     return vae
+
+
+def fit_ridge(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Path:
+    """Fits both linear estimates in closed form, writes them into `config.parts`."""
+    del folder, key
+    refuse_held_out(config.data, first=config.shards)
+    parts = Path(config.parts)
+    vae = load_vae(parts / VAE)
+    cache = _encoded(config, vae, parts, _first_clip(config).notes.get("label"))
+    clean, heatmap = Ridge(config.penalty), Ridge(config.penalty)
+    floor = config.denoising.damage_floor
+    with progress("ridge", len(records.shards(cache)[: config.shards])) as bar:
+        for done, found in enumerate(latents.one_pass(cache, first=config.shards), 1):
+            _add(clean, heatmap, LatentClips(**jax.tree.map(jnp.asarray, found)), floor)
+            bar.update(done)
+    path = parts / RIDGE
+    estimates = Estimates(clean=clean.solve(), heatmap=heatmap.solve())
+    save_ridge(path, estimates, vae=adapter_files.checksum(parts / VAE))
+    return path
+
+
+def _add(clean: Ridge, heatmap: Ridge, clips: LatentClips, floor: float | None) -> None:
+    """Adds clips to the sums of both; only labelled ones to those of heatmaps."""
+    weight = None
+    if floor is not None:
+        weight = damage_weight(clips.clean, clips.artifact, floor=floor)
+    clean.add(clips.reference, clips.artifact, clips.clean, weight)
+    if clips.labelled.any():
+        known = jax.tree.map(lambda part: part[clips.labelled], clips)
+        heatmap.add(known.reference, known.artifact, known.heatmap)
 
 
 def train_denoiser(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Path:
@@ -191,11 +225,17 @@ def _context(
     allowed = jax.jit(pipeline.permissions, static_argnums=(1, 2))(vae, size, method)
     f, y, x = shape
     spread = lambda tokens: rearrange(tokens, "(f y x) c -> f y x c", f=f, y=y, x=x)
+    ridge = None
+    if method.source == "ridge":
+        parts = Path(config.parts)
+        sum_ = adapter_files.checksum(parts / VAE)
+        ridge = load_ridge(parts / RIDGE, vae=sum_)
     return Context(
         prompt=restore_prompt(model.config.caption_channels),
         coords=spread(pipeline.positions(vae, model, shape, method)),
         full=spread(allowed.full),
         null=spread(allowed.null),
+        ridge=ridge,
     )
 
 
@@ -211,9 +251,11 @@ def _saved(
         save_transformer(parts / TRANSFORMER, model, dtype=STORED)
         return parts / TRANSFORMER
     label = notes["label"]
+    started = config.denoising.method.source == "ridge"
     conditions = Conditions(
         base=adapter_files.checksum(parts / TRANSFORMER),
         vae=adapter_files.checksum(parts / VAE),
+        ridge=adapter_files.checksum(parts / RIDGE) if started else "",
         rope_time=model.config.rope_time,
         strides=(vae.config.time_stride, vae.config.space_stride),
         heatmaps=Heatmaps(net=label["net"], constant=label["constant"]),

@@ -22,7 +22,7 @@ from aw_jax.train.denoising import DenoisingConfig
 from aw_jax.train.loop import LoopConfig
 from aw_jax.train.optimizer import OptimizerConfig
 
-METHOD = MethodConfig(source="artifact", bypass=True, steps=1, schedule=CONSTANT)
+METHOD = MethodConfig(source="ridge", bypass=True, steps=1, schedule=CONSTANT)
 WIDTH = 128
 
 
@@ -31,22 +31,24 @@ def get_config() -> TrainConfig:
         task="base",
         data="runs/tiny/simulate/clips",
         parts="runs/tiny/parts",
-        batch=8,
+        batch=16,
         transformer=ltx_config.tiny(width=WIDTH, layers=4),
-        adapter=AdapterConfig(rank=WIDTH // 8, alpha=WIDTH / 8),
-        variants=1,
+        adapter=AdapterConfig(rank=WIDTH // 4, alpha=WIDTH / 4),
+        start="local",
         denoising=DenoisingConfig(
             method=METHOD,
             times=TimestepLaw(mass_at_one=1.0),
-            window=8,
+            window=4,
+            windows=1,
+            damage_floor=0.01,
             label_share=0.7,
         ),
         loop=LoopConfig(
-            steps=900,
+            steps=1900,
             log_every=20,
-            save_every=200,
+            save_every=100,
             optimizer=OptimizerConfig(
-                learning_rate=1e-3,
+                learning_rate=2e-3,
                 schedule="cosine",
                 warmup=50,
                 final_share=0.02,

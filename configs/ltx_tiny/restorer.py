@@ -13,5 +13,7 @@ from aw_jax.train.config import TrainConfig
 
 def get_config() -> TrainConfig:
     base = load(str(Path(__file__).with_name("base.py")), TrainConfig)
-    loop = dataclasses.replace(base.loop, steps=400)
-    return dataclasses.replace(base, task="restorer", loop=loop)
+    loop = dataclasses.replace(base.loop, steps=450)
+    denoising = dataclasses.replace(base.denoising, window=8)
+    changes = {"loop": loop, "denoising": denoising, "batch": 4}
+    return dataclasses.replace(base, task="restorer", **changes)

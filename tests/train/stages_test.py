@@ -9,18 +9,20 @@ import pytest
 from flax import nnx
 
 from aw_jax.core.errors import UserError
+from aw_jax.core.pytrees import replace
 from aw_jax.data import clips, records
 from aw_jax.data.procedural.seeds import BENCHMARK
 from aw_jax.models.ltx import config as ltx_config
 from aw_jax.models.ltx import vae_config
 from aw_jax.models.ltx.vae import VideoVAE
 from aw_jax.models.ltx.vae_files import save_vae
-from aw_jax.restoration import model_files, pipeline
+from aw_jax.restoration import adapter_files, model_files, pipeline
 from aw_jax.restoration.method import MethodConfig
+from aw_jax.restoration.ridge import save_ridge
 from aw_jax.train.config import AdapterConfig, TrainConfig
 from aw_jax.train.denoising import DenoisingConfig
 from aw_jax.train.loop import LoopConfig
-from aw_jax.train.stages import train_denoiser
+from aw_jax.train.stages import fit_ridge, train_denoiser
 
 LABEL = {"net": "st-lpips-vgg", "constant": 0.5, "fed": "[-1,1]", "anchored": 8}
 VAE = dataclasses.replace(
@@ -92,6 +94,35 @@ def test_stages_make_models_that_load_and_restore(parts):
     )
     heatmap = jax.jit(pipeline.predict_heatmap)(models, shown, jax.random.key(0))
     assert heatmap.shape == (25, 16, 24)
+
+
+def test_paths_may_start_at_the_linear_estimate(parts):
+    method = MethodConfig(source="ridge", bypass=True, steps=1)
+    denoising = DenoisingConfig(method=method, window=2, damage_floor=0.1)
+    fit_ridge(
+        config(parts, "ridge", denoising=denoising), parts.parent, jax.random.key(0)
+    )
+    for task in ("base", "predictor", "restorer"):
+        run(parts, task, denoising=denoising)
+    models = model_files.load(str(parts))
+    grey = jnp.full((25, 16, 24, 3), 0.5)
+    shown = pipeline.Clip(artifact=grey, first=grey[0], last=grey[0])
+    predict = jax.jit(pipeline.predict_heatmap)
+    before = predict(models, shown, jax.random.key(0))
+    assert not np.allclose(before, predict(_moved(models), shown, jax.random.key(0)))
+    save_ridge(parts / model_files.RIDGE, _moved(models).ridge, vae=_sum(parts))
+    with pytest.raises(UserError, match="trained with ridge="):
+        model_files.load(str(parts))
+
+
+def _moved(models):
+    """The models with another estimate of heatmaps."""
+    ridge = replace(models.ridge, heatmap=models.ridge.heatmap + 0.5)
+    return replace(models, ridge=ridge)
+
+
+def _sum(parts):
+    return adapter_files.checksum(parts / model_files.VAE)
 
 
 def test_a_killed_stage_ends_in_the_same_bytes(parts):
