@@ -4,7 +4,8 @@ python scripts/measure_tiny.py PARTS TRAIN_CLIPS HELD_OUT_CLIPS [SHEET.png]
 
 Prints, as mean over clips and over frames 1 .. f - k - 1 and all frames: PSNR of the
 autoencoder's round trip, of the artifact, of ridge regression in latent space (with the
-same bypass), of the restored clip; and the Pearson correlation of heatmaps with LPIPS.
+same bypass), of the restored clip; and the Pearson correlation of heatmaps with LPIPS,
+of the model's and, where its paths start at linear estimates, of those.
 """
 
 import json
@@ -45,10 +46,12 @@ def psnr(found: np.ndarray, clip: ClipRecord) -> tuple[float, float]:
     return float(frames[1:-8].mean()), float(frames.mean())
 
 
-def fit_ridge(models: RestorationModels, found: list[ClipRecord]) -> jax.Array:
-    """Ridge weights from training clips."""
-    encode, ridge = jax.jit(models.vae.encode), Ridge()
-    for clip in found:
+def ridge_weights(models: RestorationModels, train: str) -> jax.Array:
+    """The model's own, or weights from training clips."""
+    if models.ridge is not None:
+        return models.ridge.clean
+    encode, ridge = jax.jit(models.vae.encode), Ridge(penalty=1000)
+    for clip in spread(train, FOR_RIDGE):
         streams = encode_clip(clip, encode, models.method.anchoring, Variant())
         parts = [
             jnp.asarray(streams[name], jnp.float32)[None]
@@ -70,7 +73,7 @@ def strip(
 def main(parts: str, train: str, held_out: str, sheet: str = "") -> None:
     """Measures and prints one JSON object."""
     models = model_files.load(parts)
-    weights = fit_ridge(models, spread(train, FOR_RIDGE))
+    weights = ridge_weights(models, train)
     predict, repair = jax.jit(pipeline.predict_heatmap), jax.jit(pipeline.restore)
     encode, decode = jax.jit(models.vae.encode), jax.jit(models.vae.decode)
     labeller = Labeller(LabelConfig())
@@ -96,9 +99,14 @@ def main(parts: str, train: str, held_out: str, sheet: str = "") -> None:
         for name, video in found.items():
             rows.setdefault(name, []).append(psnr(np.asarray(video), clip))
         truth = labeller.heatmaps(clip.clean, clip.artifact).astype(np.float32) / 255
-        rows.setdefault("pearson", []).append(
+        pearson = lambda heat, truth=truth: (
             moments(np.asarray(heat)[1:-8], truth[1:-8]).correlation
         )
+        rows.setdefault("pearson", []).append(pearson(heat))
+        if models.ridge is not None:
+            linear = estimate(models.ridge.heatmap, z["reference"], z["artifact"])
+            grey = decode(linear)[0].mean(axis=-1).clip(0, 1)
+            rows.setdefault("ridge pearson", []).append(pearson(grey))
         pictures.append(strip(clip, heat, truth, restored))
         say(f"{clip.notes.get('scene')}: {rows['artifact'][-1]} {rows['restored'][-1]}")
     told = {name: np.nanmean(np.asarray(v, float), axis=0) for name, v in rows.items()}

@@ -1,14 +1,21 @@
 #!/usr/bin/env bash
 # All stages of the shipped model `ltx_tiny`, in order. Every one resumes where it stopped.
-#   scripts/train_tiny.sh [SCENES]
+#   scripts/train_tiny.sh [SCENES [PROCESSES]]      320 scenes in 2 processes by default
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-.venv/bin/python}
-SCENES=${1:-96}
+SCENES=${1:-320}
+PROCESSES=${2:-2}
 RUNS=runs/tiny
 
-"$PYTHON" -m aw_jax.launch.simulate --scenes="procedural:0:$SCENES" --out="$RUNS/simulate"
-"$PYTHON" -m aw_jax.launch.label --data="$RUNS/simulate/clips" --out="$RUNS/label"
-for stage in codec base predictor restorer; do
+makers=()
+for ((i = 0; i < PROCESSES; i++)); do
+  "$PYTHON" -m aw_jax.launch.simulate --scenes="procedural:0:$SCENES" \
+    --share="$i/$PROCESSES" --out="$RUNS/simulate" &
+  makers+=($!)
+done
+for maker in "${makers[@]}"; do wait "$maker"; done
+"$PYTHON" -m aw_jax.launch.label --data="$RUNS/simulate/clips" --shards=6 --out="$RUNS/label"
+for stage in codec ridge base predictor restorer; do
   "$PYTHON" -m aw_jax.launch.train --config="configs/ltx_tiny/$stage.py" --out="$RUNS/$stage"
 done

@@ -20,6 +20,7 @@ from aw_jax.models.ltx.transformer import Transformer
 from aw_jax.models.ltx.transformer_files import load_transformer
 from aw_jax.models.ltx.vae import VideoVAE
 from aw_jax.models.ltx.vae_files import load_vae
+from aw_jax.nn.initialize import initialized
 from aw_jax.restoration import adapter_files
 from aw_jax.restoration.heatmap import CONSTANT
 from aw_jax.restoration.method import MethodConfig
@@ -78,13 +79,12 @@ def probe(seed: int = 0) -> RestorationModels:
     config = dataclasses.replace(
         ltx_config.PROBE, in_channels=channels, out_channels=channels
     )
-    build = jax.jit(
+    vae, transformer = initialized(
         lambda: (
             VideoVAE(codec, rngs=nnx.Rngs(seed)),
             Transformer(config, rngs=nnx.Rngs(seed + 1)),
         )
     )
-    vae, transformer = build()
     key = jax.random.key(seed)
     return RestorationModels(
         vae=vae,

@@ -1,5 +1,7 @@
 """From pixels to pixels: artifact clip -> heatmap (LoRA1) -> restored clip (LoRA2)."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -13,7 +15,11 @@ from aw_jax.models.ltx.patchify import latents_from_tokens, tokens_from_latents
 from aw_jax.models.ltx.positions import coordinates
 from aw_jax.models.ltx.transformer import Transformer
 from aw_jax.models.ltx.vae import VideoVAE
-from aw_jax.restoration.anchoring import anchored_frames, reference_latents
+from aw_jax.restoration.anchoring import (
+    anchored_frames,
+    reference_latents,
+    reference_video,
+)
 from aw_jax.restoration.heatmap import full_video, null_video, scheduled_heatmap
 from aw_jax.restoration.losses import Permissions
 from aw_jax.restoration.method import MethodConfig, bind
@@ -74,9 +80,8 @@ def predict_heatmap(
 ) -> Float[Array, "f h w"]:
     """Where the clip is broken: 0 as it should be, 1 beyond use; 0 where anchored."""
     method = models.method
-    artifact = models.vae.encode(clip.artifact[None])
+    artifact, seen = _encoded(models, clip)
     velocity = _bound(models, models.predictor, artifact)
-    seen = _reference(models, clip)
     reference = tokens_from_latents(seen)
     known = artifact
     if models.ridge is not None:
@@ -103,13 +108,12 @@ def restore(
 ) -> Float[Array, "f h w 3"]:
     """The clip as it should look, in [0, 1] (Sec. 4.3)."""
     method = models.method
-    artifact = models.vae.encode(clip.artifact[None])
-    velocity = _bound(models, models.restorer, artifact)
-    seen = _reference(models, clip)
-    reference = tokens_from_latents(seen)
     shown = jnp.broadcast_to(heatmap[..., None], clip.artifact.shape)
-    heat = tokens_from_latents(models.vae.encode(shown[None]))
-    allowed = permissions(models.vae, clip.artifact.shape[:3], method)
+    constant = _constant_heatmaps(clip.artifact.shape[:3], method)
+    artifact, seen, *encoded = _encoded(models, clip, shown, *constant)
+    velocity = _bound(models, models.restorer, artifact)
+    reference = tokens_from_latents(seen)
+    heat, full, null = map(tokens_from_latents, encoded)
     known = artifact
     if models.ridge is not None:
         known = estimate(models.ridge.clean, seen, artifact)
@@ -121,8 +125,8 @@ def restore(
         scheduled = scheduled_heatmap(
             heat,
             t[None],
-            full=allowed.full,
-            null=allowed.null,
+            full=full[0],
+            null=null[0],
             schedule=method.schedule,
         )
         sequence = triplet(reference, target, scheduled, t[None])
@@ -137,11 +141,17 @@ def permissions(
     vae: VideoVAE, size: tuple[int, ...], method: MethodConfig
 ) -> Permissions:
     """Tokens of z_full and z_null for clips of `size` (frames, rows, columns)."""
-    frames, height, width = size
-    white = full_video(frames, height, width, trailing=method.anchoring.trailing)
-    videos = jnp.stack([white, null_video(frames, height, width)])
+    videos = jnp.stack(_constant_heatmaps(size, method))
     full, null = tokens_from_latents(vae.encode(videos))
     return Permissions(full=full, null=null)
+
+
+def _constant_heatmaps(
+    size: tuple[int, ...], method: MethodConfig
+) -> tuple[Float[Array, "f h w 3"], Float[Array, "f h w 3"]]:
+    frames, height, width = size
+    white = full_video(frames, height, width, trailing=method.anchoring.trailing)
+    return white, null_video(frames, height, width)
 
 
 def positions(
@@ -171,14 +181,26 @@ def _bound(
     return bind(transformer, prompt=models.prompt, coords=grid, segment_offset=offset)
 
 
-def _reference(models: RestorationModels, clip: Clip) -> Float[Array, "1 n y x c"]:
-    return reference_latents(
-        models.vae.encode,
-        clip.artifact[None],
-        clip.first[None],
-        clip.last[None],
-        models.method.anchoring,
-    )
+def _encoded(
+    models: RestorationModels, clip: Clip, *more: Float[Array, "f h w 3"]
+) -> list[Float[Array, "1 n y x c"]]:
+    """Latents of the artifact, of the reference (Eq. 1), and of `more` videos."""
+    encode, anchoring = models.vae.encode, models.method.anchoring
+    views = clip.artifact, clip.first, clip.last
+    if anchoring.space == "pixel":
+        reference = reference_video(*views, trailing=anchoring.trailing)
+        return _one_by_one(encode, clip.artifact, reference, *more)
+    artifact, *others = _one_by_one(encode, clip.artifact, *more)
+    batched = [view[None] for view in views]
+    return [artifact, reference_latents(encode, *batched, anchoring), *others]
+
+
+def _one_by_one(
+    function: Callable[[Array], Array], *inputs: Float[Array, "*s"]
+) -> list[Float[Array, "1 *r"]]:
+    """A batch of one each: compiled once, and in memory one at a time."""
+    found = jax.lax.map(lambda x: function(x[None])[0], jnp.stack(inputs))
+    return [one[None] for one in found]
 
 
 def _start(
@@ -204,7 +226,7 @@ def _pixels(
     artifact: Float[Array, "1 n y x c"],
     pixels: Float[Array, "f h w 3"],
 ) -> Float[Array, "f h w 3"]:
-    decoded = models.vae.decode(latents)[0]
     if not models.method.bypass:
-        return decoded
-    return pixels + decoded - models.vae.decode(artifact)[0]
+        return models.vae.decode(latents)[0]
+    ours, plain = _one_by_one(models.vae.decode, latents[0], artifact[0])
+    return pixels + ours[0] - plain[0]

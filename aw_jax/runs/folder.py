@@ -35,11 +35,15 @@ class RunFolder:
         self._check()
 
     def begin(self) -> None:
-        """Makes the folder and writes config.json and versions.json."""
+        """Makes the folder and writes config.json, then versions.json.
+
+        The config comes first: from then on the folder is this run's, whoever looks.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         if not self.config_file.exists():
-            atomic.write_json(self.path / "versions.json", versions())
             atomic.write_json(self.config_file, self.asked)
+        if not (self.path / "versions.json").exists():
+            atomic.write_json(self.path / "versions.json", versions())
 
     def finish(self, metrics: dict[str, Any]) -> None:
         """Writes metrics.json, which marks the run as finished."""
@@ -59,7 +63,7 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"--out={self.path}: expected a folder, got a file.")
         if not self.config_file.exists():
-            if self.path.exists() and any(self.path.iterdir()):
+            if self.path.exists() and any(map(_is_content, self.path.iterdir())):
                 raise UserError(
                     f"--out={self.path}: the folder is not empty and holds no run "
                     "(no config.json); name another folder."
@@ -73,3 +77,8 @@ class RunFolder:
                 f"--out={self.path} holds a run with {path}={theirs}, now asked for "
                 f"{path}={ours} ({len(changed)} fields differ); name another folder."
             )
+
+
+def _is_content(path: Path) -> bool:
+    """Not the temporary file of a run that begins in the same folder just now."""
+    return not path.name.startswith(".")

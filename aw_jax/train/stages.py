@@ -22,6 +22,7 @@ from aw_jax.models.ltx.transformer_files import load_transformer, save_transform
 from aw_jax.models.ltx.vae import VideoVAE
 from aw_jax.models.ltx.vae_files import load_vae, save_vae
 from aw_jax.nn import lora
+from aw_jax.nn.initialize import initialized
 from aw_jax.restoration import adapter_files, pipeline
 from aw_jax.restoration.adapter_files import Conditions, Heatmaps
 from aw_jax.restoration.model_files import (
@@ -87,7 +88,7 @@ def train_codec(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Path:
 
 def _fresh_codec(config: TrainConfig, videos: Iterator[np.ndarray]) -> VideoVAE:
     """The autoencoder before its first step: random, or a principal component one."""
-    vae = VideoVAE(config.vae, rngs=nnx.Rngs(0))
+    vae = initialized(lambda: VideoVAE(config.vae, rngs=nnx.Rngs(0)))
     if config.start == "principal":
         return principal_codec(vae, itertools.islice(videos, MEASURED_BATCHES))
     return vae
@@ -190,7 +191,7 @@ def _trainable(
 ) -> tuple[Transformer, tuple[Callable[..., Any], PyTree, PyTree]]:
     """The model, and how it is built from (trained, frozen) arrays."""
     if config.task == "base":
-        model = jax.jit(lambda: Transformer(config.transformer, rngs=nnx.Rngs(0)))()
+        model = initialized(lambda: Transformer(config.transformer, rngs=nnx.Rngs(0)))
         graphdef, params, frozen = nnx.split(model, nnx.Param, ...)
         params, frozen = nnx.to_pure_dict(params), nnx.to_pure_dict(frozen)
         if config.start == "local":

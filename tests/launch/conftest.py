@@ -28,6 +28,7 @@ def launch(capfd):
 
     def call(name, *arguments):
         before = set(flags.FLAGS)
+        sys.modules.pop(f"aw_jax.launch.{name}", None)
         module = importlib.import_module(f"aw_jax.launch.{name}")
         try:
             status = app.status(
@@ -39,7 +40,6 @@ def launch(capfd):
             for flag in before:
                 flags.FLAGS[flag].unparse()
             flags.FLAGS.unparse_flags()
-            del sys.modules[module.__name__]
         return Launched(status, capfd.readouterr().err.splitlines())
 
     return call

@@ -1,5 +1,3 @@
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,28 +6,17 @@ from flax import nnx
 
 from aw_jax.core.errors import UserError
 from aw_jax.core.pytrees import replace
-from aw_jax.models.ltx import config as ltx_config
-from aw_jax.models.ltx import vae_config
-from aw_jax.models.ltx.transformer import Transformer
-from aw_jax.models.ltx.vae import VideoVAE
-from aw_jax.restoration import pipeline
+from aw_jax.restoration import model_files, pipeline
 from aw_jax.restoration.heatmap import CONSTANT
 from aw_jax.restoration.method import MethodConfig
 
 KEY = jax.random.key(0)
-TRANSFORMER = dataclasses.replace(ltx_config.PROBE, in_channels=8, out_channels=8)
 
 
 @pytest.fixture(scope="module")
 def models():
-    transformer = Transformer(TRANSFORMER, rngs=nnx.Rngs(1))
-    return pipeline.RestorationModels(
-        vae=VideoVAE(vae_config.PROBE, rngs=nnx.Rngs(0)),
-        predictor=transformer,
-        restorer=transformer,
-        prompt=jax.random.normal(KEY, (1, TRANSFORMER.caption_channels)),
-        method=MethodConfig(steps=2, schedule=CONSTANT),
-    )
+    method = MethodConfig(steps=2, schedule=CONSTANT)
+    return replace(model_files.probe(), method=method)
 
 
 def clip(frames=25):

@@ -21,6 +21,17 @@ def test_a_run_resumes_in_its_own_folder_only(tmp_path):
         RunFolder(out, {"steps": 4})
 
 
+def test_processes_may_begin_one_run_at_the_same_time(tmp_path):
+    both = [RunFolder(tmp_path / "run", {"steps": 3}) for _ in range(2)]
+    both[0].begin()
+    (tmp_path / "run" / "versions.json").unlink()  # the first is not done yet
+    late = RunFolder(tmp_path / "run", {"steps": 3})
+    for folder in (both[1], late):
+        folder.begin()
+    names = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert names == ["config.json", "versions.json"]
+
+
 def test_a_foreign_folder_is_left_alone(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(b"x")
     with pytest.raises(UserError, match="holds no run"):

@@ -10,6 +10,7 @@ from flax import nnx
 
 from aw_jax.models.ltx import vae_config
 from aw_jax.models.ltx.vae import VideoVAE
+from aw_jax.nn.initialize import initialized
 from aw_jax.train.codec import measure_statistics
 
 VAE = dataclasses.replace(
@@ -25,7 +26,7 @@ VAE = dataclasses.replace(
 
 @pytest.fixture(scope="module")
 def fresh():
-    return jax.jit(lambda: VideoVAE(VAE, rngs=nnx.Rngs(0)))()
+    return initialized(lambda: VideoVAE(VAE, rngs=nnx.Rngs(0)))
 
 
 @pytest.fixture(scope="module")

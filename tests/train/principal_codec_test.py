@@ -5,6 +5,7 @@ import pytest
 from flax import nnx
 
 from aw_jax.models.ltx.vae import VideoVAE
+from aw_jax.nn.initialize import initialized
 from aw_jax.train.principal_codec import CODES, PRINCIPAL, principal_codec
 
 
@@ -27,7 +28,8 @@ def videos():
 
 @pytest.fixture(scope="module")
 def vae(videos):
-    return principal_codec(VideoVAE(PRINCIPAL, rngs=nnx.Rngs(0)), list(videos))
+    fresh = initialized(lambda: VideoVAE(PRINCIPAL, rngs=nnx.Rngs(0)))
+    return principal_codec(fresh, list(videos))
 
 
 def test_what_the_components_span_comes_back(vae, videos):

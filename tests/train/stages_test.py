@@ -15,6 +15,7 @@ from aw_jax.data.procedural.seeds import BENCHMARK
 from aw_jax.models.ltx import config as ltx_config
 from aw_jax.models.ltx import vae_config
 from aw_jax.models.ltx.vae import VideoVAE
+from aw_jax.nn.initialize import initialized
 from aw_jax.models.ltx.vae_files import save_vae
 from aw_jax.restoration import adapter_files, model_files, pipeline
 from aw_jax.restoration.method import MethodConfig
@@ -56,7 +57,7 @@ def parts(tmp_path):
     data = [clips.to_bytes(clip(i)) for i in range(3)]
     records.write_shard(tmp_path / "clips" / "a.arrayrecord", data)
     folder = tmp_path / "parts"
-    vae = jax.jit(lambda: VideoVAE(VAE, rngs=nnx.Rngs(0)))()
+    vae = initialized(lambda: VideoVAE(VAE, rngs=nnx.Rngs(0)))
     save_vae(folder / model_files.VAE, vae)
     return folder
 
