@@ -3,7 +3,9 @@
 import json
 import shutil
 
+import cv2
 import numpy as np
+import pycolmap
 import pytest
 
 from aw_jax.data.procedural import captures, export, worlds
@@ -95,6 +97,34 @@ def test_reconstruct_says_one_line_and_touches_nothing(name, scene, tmp_path, la
     assert len(told.errors) == 1
     assert not any("Traceback" in line for line in told.lines)
     assert not out.exists()
+
+
+@pytest.fixture(scope="module")
+def colmap_scene(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("colmap")
+    options = pycolmap.SyntheticDatasetOptions()
+    options.num_points3D, options.num_frames_per_rig = 30, 3
+    model = pycolmap.synthesize_dataset(options)
+    (folder / "sparse/0").mkdir(parents=True)
+    model.write_binary(str(folder / "sparse/0"))
+    for image in model.images.values():
+        path = folder / "images" / image.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.full((24, 32, 3), 90, np.uint8))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["points3D.bin", "images.bin"])
+@pytest.mark.parametrize("launcher", ["reconstruct", "fit"])
+def test_truncated_models_say_one_line(launcher, name, colmap_scene, tmp_path, launch):
+    scene = shutil.copytree(colmap_scene, tmp_path / "scene")
+    file = scene / "sparse/0" / name
+    file.write_bytes(file.read_bytes()[:-5])
+    told = launch(launcher, f"--scene={scene}", f"--out={tmp_path / 'out'}")
+    assert told.status == 2
+    assert len(told.errors) == 1
+    assert name in told.errors[0]
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_of_something_else_is_left_alone(scene, tmp_path, launch):
