@@ -1,6 +1,7 @@
 """Stages of training from records to files, at the smallest size that has all parts."""
 
 import dataclasses
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -52,14 +53,29 @@ def clip(seed, *, labelled=True, scene=None):
     )
 
 
-@pytest.fixture
-def parts(tmp_path):
+def write_parts(root):
+    """Three labelled clips and an autoencoder; the folder of the latter."""
     data = [clips.to_bytes(clip(i)) for i in range(3)]
-    records.write_shard(tmp_path / "clips" / "a.arrayrecord", data)
-    folder = tmp_path / "parts"
+    records.write_shard(root / "clips" / "a.arrayrecord", data)
     vae = initialized(lambda: VideoVAE(VAE, rngs=nnx.Rngs(0)))
-    save_vae(folder / model_files.VAE, vae)
-    return folder
+    save_vae(root / "parts" / model_files.VAE, vae)
+    return root / "parts"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The parts after all stages; not to be written to."""
+    parts = write_parts(tmp_path_factory.mktemp("trained"))
+    for task in ("base", "predictor", "restorer"):
+        assert run(parts, task).exists()
+    return parts
+
+
+@pytest.fixture
+def parts(trained, tmp_path):
+    """A copy of `trained` with its clips."""
+    shutil.copytree(trained.parent / "clips", tmp_path / "clips")
+    return shutil.copytree(trained, tmp_path / "parts")
 
 
 def config(parts, task, **changes):
@@ -84,8 +100,6 @@ def run(parts, task, name="", **changes):
 
 
 def test_stages_make_models_that_load_and_restore(parts):
-    for task in ("base", "predictor", "restorer"):
-        assert run(parts, task).exists()
     models = model_files.load(str(parts))
     assert models.method.source == "artifact"
     shown = pipeline.Clip(
@@ -127,8 +141,8 @@ def _sum(parts):
 
 
 def test_a_killed_stage_ends_in_the_same_bytes(parts):
-    run(parts, "base")
-    whole = run(parts, "restorer", "whole").read_bytes()
+    whole = (parts / model_files.RESTORER).read_bytes()
+    (parts / model_files.RESTORER).unlink()
     once = LoopConfig(steps=2, log_every=1, save_every=1)
     short = dataclasses.replace(once, steps=1)
     run(parts, "restorer", "parted", loop=short)
@@ -136,15 +150,13 @@ def test_a_killed_stage_ends_in_the_same_bytes(parts):
 
 
 def test_adapters_of_another_base_are_refused(parts):
-    for task in ("base", "predictor", "restorer"):
-        run(parts, task)
+    model_files.load(str(parts))
     run(parts, "base", "again", loop=LoopConfig(steps=1, log_every=1, save_every=1))
     with pytest.raises(UserError, match="trained with base="):
         model_files.load(str(parts))
 
 
 def test_clips_without_heatmaps_are_refused_before_training(parts):
-    run(parts, "base")
     bare = [clips.to_bytes(clip(i, labelled=False)) for i in range(3)]
     records.write_shard(parts.parent / "clips" / "a.arrayrecord", bare)
     with pytest.raises(UserError, match="label first"):
