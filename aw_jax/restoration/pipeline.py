@@ -196,8 +196,8 @@ def _encoded(
 
 
 def _one_by_one(
-    function: Callable[[Array], Array], *inputs: Float[Array, "*s"]
-) -> list[Float[Array, "1 *r"]]:
+    function: Callable[[Array], Array], *inputs: Float[Array, "..."]
+) -> list[Float[Array, "1 ..."]]:
     """A batch of one each: compiled once, and in memory one at a time."""
     found = jax.lax.map(lambda x: function(x[None])[0], jnp.stack(inputs))
     return [one[None] for one in found]

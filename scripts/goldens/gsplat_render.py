@@ -1,4 +1,4 @@
-"""Writes tests/golden/gsplat.npz: renders and gradients of gsplat 1.5.3's torch functions.
+"""Writes tests/golden/gsplat.npz: renders and gradients by gsplat 1.5.3 in torch.
 
 Covariances, projection and harmonics are gsplat's own; its `accumulate` is fed as
 scripts/bench/gsplat_peer.py says. Inputs are stored beside outputs, float32 throughout.

@@ -1,4 +1,4 @@
-"""The renderer beside gsplat 1.5.3's torch functions (scripts/goldens/gsplat_render.py)."""
+"""The renderer beside gsplat 1.5.3 in torch (scripts/goldens/gsplat_render.py)."""
 
 import json
 from pathlib import Path

@@ -16,8 +16,8 @@ from aw_jax.data.procedural.seeds import BENCHMARK
 from aw_jax.models.ltx import config as ltx_config
 from aw_jax.models.ltx import vae_config
 from aw_jax.models.ltx.vae import VideoVAE
-from aw_jax.nn.initialize import initialized
 from aw_jax.models.ltx.vae_files import save_vae
+from aw_jax.nn.initialize import initialized
 from aw_jax.restoration import adapter_files, model_files, pipeline
 from aw_jax.restoration.method import MethodConfig
 from aw_jax.restoration.ridge import save_ridge
