@@ -21,6 +21,8 @@ class Example:
     """Latents of the heatmap video: the truth, or a prediction of it."""
     weight: Float[Array, "b n"] | None = None
     """Of the restorer's squared errors; None: all 1."""
+    channels: Float[Array, " c"] | None = None
+    """Of the squared errors of both, by channel; None: all 1."""
     estimate: Float[Array, "b n c"] | None = None
     """Linear estimate of the target, for the source `ridge`."""
 
@@ -59,7 +61,11 @@ def predictor_loss(
     target = interpolate(example.heatmap, start, t)
     sequence = doublet(example.reference, target, t)
     return masked_flow_loss(
-        velocity(sequence), sequence, data=example.heatmap, source=start
+        velocity(sequence),
+        sequence,
+        data=example.heatmap,
+        source=start,
+        channels=example.channels,
     )
 
 
@@ -90,4 +96,5 @@ def restorer_loss(
         data=example.clean,
         source=start,
         weight=example.weight,
+        channels=example.channels,
     )

@@ -57,6 +57,8 @@ class Context:
     """z_null of Eq. 2."""
     ridge: Estimates | None = None
     """Where the paths start, for the source `ridge`."""
+    channels: Float[Array, " c"] | None = None
+    """Weights of squared errors by channel (`pixel_weights`); None: all 1."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,10 @@ class DenoisingConfig:
     damage_floor: float | None = None
     """Floor of `damage_weight`, by which the errors of base and restorer count; None:
     every error counts alike, as in Eq. 3."""
+    errors: Literal["latents", "pixels"] = "latents"
+    """`pixels` weighs each channel's squared error by the channel's variance: where the
+    codec keeps lengths, as principal components do, that is the error of pixels, while
+    the model sees channels of one scale. `latents` is Eq. 3."""
     label_share: float = 1.0
     """Probability that the restorer sees the heatmap of a labelled clip, not z_full."""
 
@@ -100,7 +106,7 @@ def denoising_loss(
         key: Key[Array, ""],
     ) -> tuple[Float[Array, ""], Metrics]:
         base, context = frozen
-        weight = _weight(batch, config)
+        weight = clip_weights(batch, config, context.channels)
         batch, context = _windowed(batch, context, config, named(key, "window"))
         permissions = Permissions(full=_flat(context.full), null=_flat(context.null))
         example = _example(batch, permissions, config.label_share, named(key, "label"))
@@ -108,6 +114,7 @@ def denoising_loss(
             example,
             weight=_spread(weight, example.clean),
             estimate=_estimate(batch, context.ridge, task),
+            channels=context.channels,
         )
         count, tokens, _ = example.clean.shape
         t = timesteps.sample(config.times, named(key, "t"), count, tokens=tokens)
@@ -152,11 +159,19 @@ def _example(
     )
 
 
-def _weight(batch: LatentClips, config: DenoisingConfig) -> Float[Array, "b n"] | None:
+def pixel_weights(std: Float[Array, " c"]) -> Float[Array, " c"]:
+    """Variance of every channel before it was normalised, 1 on average."""
+    return jnp.square(std) / jnp.mean(jnp.square(std))
+
+
+def clip_weights(
+    batch: LatentClips, config: DenoisingConfig, channels: Float[Array, " c"] | None
+) -> Float[Array, "b n"] | None:
+    """Weights of latent frames by their damage, if errors are to be weighed so."""
     floor = config.damage_floor
     if floor is None:
         return None
-    return damage_weight(batch.clean, batch.artifact, floor=floor)
+    return damage_weight(batch.clean, batch.artifact, floor=floor, channels=channels)
 
 
 def _estimate(

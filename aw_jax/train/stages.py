@@ -32,13 +32,18 @@ from aw_jax.restoration.model_files import (
     TRANSFORMER,
     VAE,
 )
-from aw_jax.restoration.objective import damage_weight
 from aw_jax.restoration.ridge import Estimates, Ridge, load_ridge, save_ridge
 from aw_jax.restoration.taxonomy import PROMPTS, RESTORE
 from aw_jax.runs.progress import progress
 from aw_jax.train import codec
 from aw_jax.train.config import TrainConfig
-from aw_jax.train.denoising import Context, LatentClips, denoising_loss
+from aw_jax.train.denoising import (
+    Context,
+    LatentClips,
+    clip_weights,
+    denoising_loss,
+    pixel_weights,
+)
 from aw_jax.train.held_out import refuse_held_out
 from aw_jax.train.local_start import local_start
 from aw_jax.train.loop import train
@@ -102,10 +107,12 @@ def fit_ridge(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Path:
     vae = load_vae(parts / VAE)
     cache = _encoded(config, vae, parts, _first_clip(config).notes.get("label"))
     clean, heatmap = Ridge(config.penalty), Ridge(config.penalty)
-    floor = config.denoising.damage_floor
+    channels = _channels(config, vae)
+    weigh = lambda batch: clip_weights(batch, config.denoising, channels)
     with progress("ridge", len(records.shards(cache)[: config.shards])) as bar:
         for done, found in enumerate(latents.one_pass(cache, first=config.shards), 1):
-            _add(clean, heatmap, LatentClips(**jax.tree.map(jnp.asarray, found)), floor)
+            batch = LatentClips(**jax.tree.map(jnp.asarray, found))
+            _add(clean, heatmap, batch, weigh(batch))
             bar.update(done)
     path = parts / RIDGE
     estimates = Estimates(clean=clean.solve(), heatmap=heatmap.solve())
@@ -113,11 +120,10 @@ def fit_ridge(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Path:
     return path
 
 
-def _add(clean: Ridge, heatmap: Ridge, clips: LatentClips, floor: float | None) -> None:
+def _add(
+    clean: Ridge, heatmap: Ridge, clips: LatentClips, weight: Array | None
+) -> None:
     """Adds clips to the sums of both; only labelled ones to those of heatmaps."""
-    weight = None
-    if floor is not None:
-        weight = damage_weight(clips.clean, clips.artifact, floor=floor)
     clean.add(clips.reference, clips.artifact, clips.clean, weight)
     if clips.labelled.any():
         known = jax.tree.map(lambda part: part[clips.labelled], clips)
@@ -237,7 +243,14 @@ def _context(
         full=spread(allowed.full),
         null=spread(allowed.null),
         ridge=ridge,
+        channels=_channels(config, vae),
     )
+
+
+def _channels(config: TrainConfig, vae: VideoVAE) -> Array | None:
+    if config.denoising.errors == "latents":
+        return None
+    return pixel_weights(vae.latents_std[...])
 
 
 def _saved(

@@ -64,3 +64,15 @@ def test_weights_multiply_the_error_of_their_token():
         velocity, sequence, data=DATA, source=SOURCE, weight=weight
     )
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_channel_weights_multiply_the_error_of_their_channel():
+    sequence = triplet(REFERENCE, TARGET, HEATMAP, T)
+    velocity = jax.random.normal(KEYS[5], sequence.tokens.shape)
+    channels = jnp.asarray([0.0, 0.5, 1.0, 2.5])
+    error = np.asarray(velocity[:, 5:10] - (SOURCE - DATA))
+    expected = np.mean(np.asarray(channels) * error**2)
+    found = masked_flow_loss(
+        velocity, sequence, data=DATA, source=SOURCE, channels=channels
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

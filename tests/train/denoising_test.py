@@ -9,7 +9,13 @@ import pytest
 
 from aw_jax.flow.timesteps import TimestepLaw
 from aw_jax.restoration.method import MethodConfig
-from aw_jax.train.denoising import Context, DenoisingConfig, LatentClips, denoising_loss
+from aw_jax.train.denoising import (
+    Context,
+    DenoisingConfig,
+    LatentClips,
+    denoising_loss,
+    pixel_weights,
+)
 
 SHAPE = (3, 4, 5, 6, 2)
 """Clips, frames, rows, columns, channels."""
@@ -47,10 +53,11 @@ class Spy:
         return jnp.zeros_like(tokens)
 
 
-def value(config, data, key=0):
+def value(config, data, key=0, *, task="base", channels=None):
     spy = Spy()
-    loss = denoising_loss("base", lambda params, frozen: spy, config)
-    found, _ = loss({}, ({}, context()), data, jax.random.key(key))
+    loss = denoising_loss(task, lambda params, frozen: spy, config)
+    known = dataclasses.replace(context(), channels=channels)
+    found, _ = loss({}, ({}, known), data, jax.random.key(key))
     return float(found), np.asarray(spy.seen)
 
 
@@ -107,3 +114,24 @@ def test_windows_carry_the_weight_of_their_own_clip_and_frame():
     config = dataclasses.replace(CONFIG, damage_floor=1.0)
     expected = (11 * (1 / 2) + 100 / 101) / 12
     assert value(config, data)[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_pixel_errors_weigh_channels_by_variance_in_error_and_damage():
+    data = batch()
+    channels = pixel_weights(jnp.asarray([1.0, 3.0]))
+    np.testing.assert_allclose(channels, [0.2, 1.8], rtol=1e-6)
+    square = np.square(np.asarray(data.clean - data.artifact))
+    damage = (square * np.asarray(channels)).mean(axis=(2, 3, 4))
+    whole = dataclasses.replace(CONFIG, window=None, windows=1)
+    expected = np.mean(damage / (damage + 0.5))
+    assert value(whole, data, channels=channels)[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_predictor_weighs_channels_too():
+    data = batch()
+    channels = jnp.asarray([0.0, 2.0])
+    seen = jnp.where(data.labelled[:, None, None, None, None], data.heatmap, 0)
+    error = np.square(np.asarray(seen - data.artifact))[..., 1]
+    whole = dataclasses.replace(CONFIG, window=None, windows=1)
+    found, _ = value(whole, data, task="predictor", channels=channels)
+    assert found == pytest.approx(error.mean(), rel=1e-5)
