@@ -20,9 +20,9 @@ class Example:
     heatmap: Float[Array, "b n c"]
     """Latents of the heatmap video: the truth, or a prediction of it."""
     weight: Float[Array, "b n"] | None = None
-    """Of the restorer's squared errors; None: all 1."""
+    """Of the target tokens' squared errors; None: all 1."""
     channels: Float[Array, " c"] | None = None
-    """Of the squared errors of both, by channel; None: all 1."""
+    """Of the channels' squared errors; None: all 1."""
     estimate: Float[Array, "b n c"] | None = None
     """Linear estimate of the target, for the source `ridge`."""
 
@@ -65,6 +65,7 @@ def predictor_loss(
         sequence,
         data=example.heatmap,
         source=start,
+        weight=example.weight,
         channels=example.channels,
     )
 

@@ -106,10 +106,11 @@ def denoising_loss(
         key: Key[Array, ""],
     ) -> tuple[Float[Array, ""], Metrics]:
         base, context = frozen
-        weight = clip_weights(batch, config, context.channels)
+        weight = _example_weights(batch, config, context.channels, task)
         batch, context = _windowed(batch, context, config, named(key, "window"))
         permissions = Permissions(full=_flat(context.full), null=_flat(context.null))
-        example = _example(batch, permissions, config.label_share, named(key, "label"))
+        share = 1.0 if task == "predictor" else config.label_share
+        example = _example(batch, permissions, share, named(key, "label"))
         example = replace(
             example,
             weight=_spread(weight, example.clean),
@@ -162,6 +163,19 @@ def _example(
 def pixel_weights(std: Float[Array, " c"]) -> Float[Array, " c"]:
     """Variance of every channel before it was normalised, 1 on average."""
     return jnp.square(std) / jnp.mean(jnp.square(std))
+
+
+def _example_weights(
+    batch: LatentClips,
+    config: DenoisingConfig,
+    channels: Float[Array, " c"] | None,
+    task: Task,
+) -> Float[Array, "b n"] | None:
+    """Of the task's errors; a clip without its heatmap teaches no predictor."""
+    if task != "predictor":
+        return clip_weights(batch, config, channels)
+    frames = batch.clean.shape[1]
+    return jnp.repeat(batch.labelled[:, None].astype(jnp.float32), frames, axis=1)
 
 
 def clip_weights(

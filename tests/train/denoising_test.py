@@ -130,8 +130,16 @@ def test_pixel_errors_weigh_channels_by_variance_in_error_and_damage():
 def test_the_predictor_weighs_channels_too():
     data = batch()
     channels = jnp.asarray([0.0, 2.0])
-    seen = jnp.where(data.labelled[:, None, None, None, None], data.heatmap, 0)
-    error = np.square(np.asarray(seen - data.artifact))[..., 1]
+    error = np.square(np.asarray(data.heatmap - data.artifact))[..., 1]
     whole = dataclasses.replace(CONFIG, window=None, windows=1)
     found, _ = value(whole, data, task="predictor", channels=channels)
-    assert found == pytest.approx(error.mean(), rel=1e-5)
+    labelled = error[np.asarray(data.labelled)]
+    assert found == pytest.approx(labelled.sum() / error.size, rel=1e-5)
+
+
+def test_the_predictor_learns_every_heatmap_whatever_the_restorer_is_shown():
+    data = batch()
+    whole = dataclasses.replace(CONFIG, window=None, windows=1)
+    never = dataclasses.replace(whole, label_share=0.0)
+    found, wanted = (value(c, data, task="predictor")[0] for c in (never, whole))
+    assert found == pytest.approx(wanted, rel=1e-6)
