@@ -22,6 +22,5 @@ def get_config() -> TrainConfig:
         side=64,
         vae=PRINCIPAL,
         start="principal",
-        whitening=0.0,
         loop=LoopConfig(steps=0),
     )

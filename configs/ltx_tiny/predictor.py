@@ -13,7 +13,5 @@ from aw_jax.train.config import TrainConfig
 
 def get_config() -> TrainConfig:
     base = load(str(Path(__file__).with_name("base.py")), TrainConfig)
-    loop = dataclasses.replace(base.loop, steps=600)
-    denoising = dataclasses.replace(base.denoising, window=6)
-    changes = {"loop": loop, "denoising": denoising, "batch": 8, "shards": 6}
-    return dataclasses.replace(base, task="predictor", **changes)
+    loop = dataclasses.replace(base.loop, steps=250)
+    return dataclasses.replace(base, task="predictor", loop=loop, shards=3)

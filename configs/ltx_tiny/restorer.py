@@ -13,7 +13,5 @@ from aw_jax.train.config import TrainConfig
 
 def get_config() -> TrainConfig:
     base = load(str(Path(__file__).with_name("base.py")), TrainConfig)
-    loop = dataclasses.replace(base.loop, steps=450)
-    denoising = dataclasses.replace(base.denoising, window=8)
-    changes = {"loop": loop, "denoising": denoising, "batch": 4}
-    return dataclasses.replace(base, task="restorer", **changes)
+    loop = dataclasses.replace(base.loop, steps=200)
+    return dataclasses.replace(base, task="restorer", loop=loop)
