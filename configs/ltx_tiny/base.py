@@ -44,13 +44,13 @@ def get_config() -> TrainConfig:
             label_share=0.7,
         ),
         loop=LoopConfig(
-            steps=600,
+            steps=320,
             log_every=20,
             save_every=100,
             optimizer=OptimizerConfig(
                 learning_rate=1e-3,
                 schedule="cosine",
-                warmup=50,
+                warmup=30,
                 final_share=0.02,
                 b2=0.98,
                 average_decay=0.99,
