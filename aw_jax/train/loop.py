@@ -57,7 +57,8 @@ def train(
     """Trains `params` to `config.steps`, going on from the newest checkpoint.
 
     Writes checkpoints to `folder/checkpoints` and one JSON line every `log_every` steps
-    to `folder/log.jsonl`. Ctrl-C saves before it leaves.
+    to `folder/log.jsonl`: means over the steps since the last line, or since the run
+    was resumed. Ctrl-C saves before it leaves.
     """
     optimizer = make_optimizer(config.optimizer, config.steps)
     decay = config.optimizer.average_decay
@@ -66,13 +67,16 @@ def train(
     saved = Checkpoints(folder / "checkpoints")
     state = _resume(saved, state, batches)
     key = named(key, "train")
+    recent: list[Metrics] = []
     with progress("train", config.steps, start=int(state.step)) as bar:
         for index in range(int(state.step), config.steps):
             try:
                 state, metrics = step(state, frozen, next(batches), key)
                 done = index + 1
+                recent.append(metrics)
                 if done % config.log_every == 0 or done == config.steps:
-                    _log(folder, done, metrics, bar)
+                    _log(folder, done, recent, bar)
+                    recent.clear()
                 if done % config.save_every == 0 or done == config.steps:
                     saved.save(done, state, notes={"data": batches.get_state()})
             except KeyboardInterrupt:
@@ -91,8 +95,9 @@ def _resume(saved: Checkpoints, state: TrainState, batches: Batches) -> TrainSta
     return state
 
 
-def _log(folder: Path, step: int, metrics: Metrics, bar: Progress) -> None:
-    figures = {name: float(np.asarray(value)) for name, value in metrics.items()}
+def _log(folder: Path, step: int, recent: list[Metrics], bar: Progress) -> None:
+    found = {name: [m[name] for m in recent] for name in recent[0]}
+    figures = {name: float(np.mean(jax.device_get(v))) for name, v in found.items()}
     if not np.isfinite(figures["loss"]):
         raise FloatingPointError(f"The loss is {figures['loss']} at step {step}.")
     with (folder / "log.jsonl").open("a") as file:
