@@ -28,7 +28,7 @@ class TrainConfig:
 
     `codec` makes vae.safetensors, `ridge` the linear estimates that paths may start at
     (in closed form: `loop` and `batch` play no part), `base` transformer.safetensors
-    (all of its weights, on the restorer's objective), `predictor` and `restorer` an
+    (all of its weights, on both objectives), `predictor` and `restorer` an
     adapter on them.
     """
 

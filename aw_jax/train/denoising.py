@@ -25,7 +25,7 @@ from aw_jax.restoration.losses import (
     restorer_loss,
 )
 from aw_jax.restoration.method import MethodConfig, bind
-from aw_jax.restoration.objective import damage_weight
+from aw_jax.restoration.objective import Velocity, damage_weight
 from aw_jax.restoration.ridge import Estimates, estimate
 from aw_jax.train.step import Loss, Metrics
 
@@ -90,14 +90,19 @@ def denoising_loss(
     """The loss of one task, as the train step takes it.
 
     Args:
-        task: `predictor` is the doublet with the heatmap as target, `base` and
-            `restorer` the triplet with the clean clip as target.
+        task: `predictor` is the doublet with the heatmap as target, `restorer` the
+            triplet with the clean clip as target, `base` the sum of both, so that
+            either adapter finds features of use to it.
         model_of: builds the transformer from (trained, frozen) parameters.
         config: what is drawn.
 
     Returns:
         A loss over (trained, (frozen, context), batch of `LatentClips`, key).
     """
+    parts: dict[str, Callable[..., Float[Array, ""]]] = {
+        "predictor": _predictor_part,
+        "restorer": _restorer_part,
+    }
 
     def loss(
         params: PyTree,
@@ -106,76 +111,101 @@ def denoising_loss(
         key: Key[Array, ""],
     ) -> tuple[Float[Array, ""], Metrics]:
         base, context = frozen
-        weight = _example_weights(batch, config, context.channels, task)
+        weight = clip_weights(batch, config, context.channels)
         batch, context = _windowed(batch, context, config, named(key, "window"))
-        permissions = Permissions(full=_flat(context.full), null=_flat(context.null))
-        share = 1.0 if task == "predictor" else config.label_share
-        example = _example(batch, permissions, share, named(key, "label"))
-        example = replace(
-            example,
-            weight=_spread(weight, example.clean),
-            estimate=_estimate(batch, context.ridge, task),
-            channels=context.channels,
-        )
-        count, tokens, _ = example.clean.shape
-        t = timesteps.sample(config.times, named(key, "t"), count, tokens=tokens)
-        noise = jax.random.normal(named(key, "noise"), example.clean.shape)
         velocity = bind(
             model_of(params, base),
             prompt=context.prompt,
             coords=_flat(context.coords),
             segment_offset=config.method.segment_offset,
         )
-        if task == "predictor":
-            source = config.method.source
-            return predictor_loss(velocity, example, t, noise, source=source), {}
-        value = restorer_loss(
-            velocity,
-            example,
-            t,
-            noise,
-            permissions=permissions,
-            schedule=config.method.schedule,
-            source=config.method.source,
-        )
-        return value, {}
+        found = {
+            name: part(velocity, batch, weight, context, config, key)
+            for name, part in parts.items()
+            if task in ("base", name)
+        }
+        return sum(found.values(), jnp.zeros(())), found if task == "base" else {}
 
     return loss
 
 
+def _predictor_part(
+    velocity: Velocity,
+    batch: LatentClips,
+    _: Float[Array, "c n"] | None,
+    context: Context,
+    config: DenoisingConfig,
+    key: Key[Array, ""],
+) -> Float[Array, ""]:
+    """Eq. 3 for the heatmap, whose errors count alike; none where it is not known."""
+    example = _example(batch, context, batch.heatmap, "heatmap")
+    known = jnp.broadcast_to(batch.labelled[:, None], example.clean.shape[:2])
+    example = replace(example, weight=known.astype(jnp.float32))
+    t, noise = _draw(example, config, key)
+    source = config.method.source
+    return predictor_loss(velocity, example, t, noise, source=source)
+
+
+def _restorer_part(
+    velocity: Velocity,
+    batch: LatentClips,
+    weight: Float[Array, "c n"] | None,
+    context: Context,
+    config: DenoisingConfig,
+    key: Key[Array, ""],
+) -> Float[Array, ""]:
+    """Eq. 3 for the clean clip; z_full stands in for a heatmap that is not shown."""
+    share = config.label_share
+    shown = jax.random.bernoulli(named(key, "label"), share, batch.labelled.shape)
+    shown = (shown & batch.labelled)[:, None, None, None, None]
+    heatmap = jnp.where(shown, batch.heatmap, context.full)
+    example = _example(batch, context, heatmap, "clean")
+    example = replace(example, weight=_spread(weight, example.clean))
+    t, noise = _draw(example, config, key)
+    return restorer_loss(
+        velocity,
+        example,
+        t,
+        noise,
+        permissions=Permissions(full=_flat(context.full), null=_flat(context.null)),
+        schedule=config.method.schedule,
+        source=config.method.source,
+    )
+
+
 def _example(
     batch: LatentClips,
-    permissions: Permissions,
-    label_share: float,
-    key: Key[Array, ""],
+    context: Context,
+    heatmap: Float[Array, "b n y x c"],
+    target: Literal["clean", "heatmap"],
 ) -> Example:
-    """The batch as tokens; clips without a label show z_full in its place."""
-    shown = jax.random.bernoulli(key, label_share, batch.labelled.shape)
-    shown = (shown & batch.labelled)[:, None, None]
+    """A batch as tokens, with the linear estimate of `target` if paths start there."""
+    estimated = None
+    if context.ridge is not None:
+        weights = getattr(context.ridge, target)
+        estimated = _flat(estimate(weights, batch.reference, batch.artifact))
     return Example(
         clean=_flat(batch.clean),
         artifact=_flat(batch.artifact),
         reference=_flat(batch.reference),
-        heatmap=jnp.where(shown, _flat(batch.heatmap), permissions.full),
+        heatmap=_flat(heatmap),
+        estimate=estimated,
+        channels=context.channels,
     )
+
+
+def _draw(
+    example: Example, config: DenoisingConfig, key: Key[Array, ""]
+) -> tuple[Float[Array, " w"], Float[Array, "w m c"]]:
+    """Noise levels and noise."""
+    count, tokens, _ = example.clean.shape
+    t = timesteps.sample(config.times, named(key, "t"), count, tokens=tokens)
+    return t, jax.random.normal(named(key, "noise"), example.clean.shape)
 
 
 def pixel_weights(std: Float[Array, " c"]) -> Float[Array, " c"]:
     """Variance of every channel before it was normalised, 1 on average."""
     return jnp.square(std) / jnp.mean(jnp.square(std))
-
-
-def _example_weights(
-    batch: LatentClips,
-    config: DenoisingConfig,
-    channels: Float[Array, " c"] | None,
-    task: Task,
-) -> Float[Array, "b n"] | None:
-    """Of the task's errors; a clip without its heatmap teaches no predictor."""
-    if task != "predictor":
-        return clip_weights(batch, config, channels)
-    frames = batch.clean.shape[1]
-    return jnp.repeat(batch.labelled[:, None].astype(jnp.float32), frames, axis=1)
 
 
 def clip_weights(
@@ -186,15 +216,6 @@ def clip_weights(
     if floor is None:
         return None
     return damage_weight(batch.clean, batch.artifact, floor=floor, channels=channels)
-
-
-def _estimate(
-    batch: LatentClips, ridge: Estimates | None, task: Task
-) -> Float[Array, "b m c"] | None:
-    if ridge is None:
-        return None
-    weights = ridge.heatmap if task == "predictor" else ridge.clean
-    return _flat(estimate(weights, batch.reference, batch.artifact))
 
 
 def _spread(

@@ -40,6 +40,7 @@ from aw_jax.train.config import TrainConfig
 from aw_jax.train.denoising import (
     Context,
     LatentClips,
+    Task,
     clip_weights,
     denoising_loss,
     pixel_weights,
@@ -143,11 +144,7 @@ def train_denoiser(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Pa
     model, (rebuild, params, frozen) = _trainable(config, parts)
     context = _context(config, vae, model, clip.clean.shape[:3])
     state = train(
-        denoising_loss(
-            "predictor" if config.task == "predictor" else "restorer",
-            rebuild,
-            config.denoising,
-        ),
+        denoising_loss(_denoiser(config.task), rebuild, config.denoising),
         params,
         (frozen, context),
         iter(data),
@@ -160,11 +157,16 @@ def train_denoiser(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Pa
     )
 
 
+def _denoiser(task: str) -> Task:
+    assert task in ("base", "predictor", "restorer"), task
+    return task
+
+
 def _first_clip(config: TrainConfig) -> ClipRecord:
-    """One clip, for its size and label; an adapter needs labels."""
+    """The first clip, which must be labelled, for its size and label."""
     path = records.shards(config.data)[0]
     clip = from_bytes(records.read_shard(path)[0], where=f"{path}, record 0")
-    if config.task != "base" and "label" not in clip.notes:
+    if "label" not in clip.notes:
         raise UserError(
             f"{config.data}: the clips have no heatmaps; run the launcher label first."
         )

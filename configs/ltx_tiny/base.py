@@ -31,6 +31,7 @@ def get_config() -> TrainConfig:
         task="base",
         data="runs/tiny/simulate/clips",
         parts="runs/tiny/parts",
+        shards=6,
         batch=8,
         transformer=ltx_config.tiny(width=WIDTH, layers=4),
         adapter=AdapterConfig(rank=WIDTH // 4, alpha=WIDTH / 4),
@@ -44,7 +45,7 @@ def get_config() -> TrainConfig:
             label_share=0.7,
         ),
         loop=LoopConfig(
-            steps=320,
+            steps=200,
             log_every=20,
             save_every=100,
             optimizer=OptimizerConfig(

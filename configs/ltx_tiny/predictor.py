@@ -13,5 +13,5 @@ from aw_jax.train.config import TrainConfig
 
 def get_config() -> TrainConfig:
     base = load(str(Path(__file__).with_name("base.py")), TrainConfig)
-    loop = dataclasses.replace(base.loop, steps=200)
+    loop = dataclasses.replace(base.loop, steps=150)
     return dataclasses.replace(base, task="predictor", loop=loop, shards=3)

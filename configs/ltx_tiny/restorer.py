@@ -13,5 +13,5 @@ from aw_jax.train.config import TrainConfig
 
 def get_config() -> TrainConfig:
     base = load(str(Path(__file__).with_name("base.py")), TrainConfig)
-    loop = dataclasses.replace(base.loop, steps=100)
-    return dataclasses.replace(base, task="restorer", loop=loop)
+    loop = dataclasses.replace(base.loop, steps=60)
+    return dataclasses.replace(base, task="restorer", loop=loop, shards=None)

@@ -53,7 +53,7 @@ class Spy:
         return jnp.zeros_like(tokens)
 
 
-def value(config, data, key=0, *, task="base", channels=None):
+def value(config, data, key=0, *, task="restorer", channels=None):
     spy = Spy()
     loss = denoising_loss(task, lambda params, frozen: spy, config)
     known = dataclasses.replace(context(), channels=channels)
@@ -143,3 +143,10 @@ def test_the_predictor_learns_every_heatmap_whatever_the_restorer_is_shown():
     never = dataclasses.replace(whole, label_share=0.0)
     found, wanted = (value(c, data, task="predictor")[0] for c in (never, whole))
     assert found == pytest.approx(wanted, rel=1e-6)
+
+
+def test_the_base_learns_both_tasks():
+    data = batch()
+    both = value(CONFIG, data, task="base")[0]
+    apart = [value(CONFIG, data, task=task)[0] for task in ("predictor", "restorer")]
+    assert both == pytest.approx(sum(apart), rel=1e-6)
