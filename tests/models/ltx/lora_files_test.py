@@ -12,12 +12,13 @@ from aw_jax.models.ltx.lora_files import adapter_tensors, load_adapter
 from aw_jax.models.ltx.safetensors_files import save_tensors
 from aw_jax.models.ltx.transformer import Transformer
 from aw_jax.nn import lora
+from aw_jax.nn.initialize import initialized
 
 CONFIG = dataclasses.replace(PROBE, in_channels=4, out_channels=4)
 
 
 def built(name):
-    base = Transformer(CONFIG, rngs=nnx.Rngs(0))
+    base = initialized(lambda: Transformer(CONFIG, rngs=nnx.Rngs(0)))
     model = lora.attach(base, name=name, rank=3, alpha=6, rngs=nnx.Rngs(1))
     for index, (_, layer) in enumerate(lora.adapted_layers(model).items()):
         low = layer.adapters[name]
