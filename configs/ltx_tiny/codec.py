@@ -1,8 +1,8 @@
 """Stage 1 of `ltx_tiny`: the video autoencoder, 8 x 8 x 8 to 128 channels.
 
 A principal component analysis of the clips, held by the LTX layout; no step is trained.
-Seconds. Round trip of clips from scenes it has not seen (8 of each kind): 27.4 dB on
-clean clips, 34.4 dB on sparse fits.
+Seconds, on clips that are not labelled yet. Round trip of 20 clean clips from scenes it
+has not seen: 27.65 dB.
 
 python -m aw_jax.launch.train --config=configs/ltx_tiny/codec.py --out=runs/tiny/codec
 """

@@ -1,4 +1,4 @@
-"""Stage 3 of `ltx_tiny`: LoRA1, artifact clip to heatmap.
+"""Stage 4 of `ltx_tiny`: LoRA1, artifact clip to heatmap.
 
 python -m aw_jax.launch.train --config=configs/ltx_tiny/predictor.py \
     --out=runs/tiny/predictor

@@ -1,4 +1,4 @@
-"""Stage 4 of `ltx_tiny`: LoRA2, artifact clip and heatmap to clean clip.
+"""Stage 5 of `ltx_tiny`: LoRA2, artifact clip and heatmap to clean clip.
 
 python -m aw_jax.launch.train --config=configs/ltx_tiny/restorer.py \
     --out=runs/tiny/restorer
