@@ -5,7 +5,7 @@ Starts the path at the target's linear estimate (stage 2) and restores in one st
 are normalised, errors weighed as errors of pixels.
 
 Seed 0 throughout. On two shared CPU cores: simulation 35 minutes (seeds 0 to 167, 1986
-clips), labels of three shards 15, latents 15, ridge 1, base 12, predictor 3, restorer 2.
+clips), labels of 3 shards 15, latents 15, ridge 1, base 12, predictor 3, restorer 2.
 On 20 held-out clips of sparse fits (scripts/measure_tiny.py on procedural:10000000:8),
 mean PSNR over frames 1 .. f - 9 and over all frames: round trip 27.67 / 27.65, artifact
 23.43 / 24.08, ridge 23.63 / 24.52, restored 23.62 / 24.52 dB; Pearson of heatmaps 0.095
