@@ -32,6 +32,12 @@ def test_processes_may_begin_one_run_at_the_same_time(tmp_path):
     assert names == ["config.json", "versions.json"]
 
 
+def test_the_temporary_file_of_another_beginner_is_no_foreign_content(tmp_path):
+    (tmp_path / ".config.17.tmp.json").write_text("{")
+    RunFolder(tmp_path, {"steps": 3}).begin()
+    assert json.loads((tmp_path / "config.json").read_text()) == {"steps": 3}
+
+
 def test_a_foreign_folder_is_left_alone(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(b"x")
     with pytest.raises(UserError, match="holds no run"):
