@@ -7,6 +7,7 @@ from flax import nnx
 from aw_jax.core.errors import UserError
 from aw_jax.core.pytrees import replace
 from aw_jax.restoration import model_files, pipeline
+from aw_jax.restoration.anchoring import AnchoringConfig, reference_latents
 from aw_jax.restoration.heatmap import CONSTANT
 from aw_jax.restoration.method import MethodConfig
 
@@ -55,6 +56,18 @@ def test_restored_frames_depend_on_heatmap_photos_and_seed(models):
     )
     for found in changed:
         assert float(jnp.abs(found - base).max()) > 1e-6
+
+
+@pytest.mark.parametrize("space", ["pixel", "latent"])
+def test_streams_are_those_of_encoding_each_video_by_itself(space, models):
+    anchoring = AnchoringConfig(space=space)
+    models = replace(models, method=MethodConfig(anchoring=anchoring))
+    artifact, reference = jax.jit(pipeline._encoded)(models, clip())
+    views = [view[None] for view in (clip().artifact, clip().first, clip().last)]
+    encode = jax.jit(models.vae.encode)
+    np.testing.assert_allclose(artifact, encode(views[0]), atol=1e-5)
+    wanted = reference_latents(encode, *views, anchoring)
+    np.testing.assert_allclose(reference, wanted, atol=1e-5)
 
 
 def test_the_restorer_never_sees_the_last_renders(models):
