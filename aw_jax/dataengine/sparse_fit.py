@@ -34,18 +34,24 @@ from aw_jax.splat.targets import Targets
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SparseFitConfig:
-    """How sparse, how long, when looked at."""
+    """How sparse, how long, when looked at.
 
-    views: tuple[int, int] = (2, 6)
+    Sparse enough for damage as real captures show it where they need repair: the clips
+    have a mean PSNR of about 20 dB; a fit of five photos around an object had 18 dB on
+    the views between. Denser fits (up to 6 views, 0.2 to 0.9 radians apart) gave clips
+    of 23.4 dB, half of which not even a linear map could improve.
+    """
+
+    views: tuple[int, int] = (2, 4)
     """Fewest and most training views."""
-    gap: tuple[float, float] = (0.2, 0.9)
+    gap: tuple[float, float] = (0.4, 1.2)
     """Radians around the focus between neighbouring training views."""
-    steps: tuple[int, int] = (300, 1200)
+    steps: tuple[int, int] = (200, 800)
     """Shortest and longest fit, log-uniform; replaces `fit.steps`."""
     snapshots: tuple[float, ...] = (0.25, 0.55, 1.0)
     """Shares of the fit after which the splat is looked at, increasing."""
     points: SurfacePointsConfig = SurfacePointsConfig()
-    surface: tuple[int, int] = (150, 1500)
+    surface: tuple[int, int] = (100, 800)
     """Fewest and most surface points; random ones fill up to `start`."""
     start: int = 2000
     """Gaussians at the first step."""
