@@ -1,7 +1,7 @@
 """Labels of whole folders of clip records, shard by shard.
 
-A shard is replaced once all its clips are labelled, so a run that was stopped goes on
-with the first shard that does not carry the asked label.
+A shard is replaced once all its clips are labelled that should be, so a run that was
+stopped goes on with the first shard that does not carry the asked labels.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,14 +23,18 @@ def label_folder(
     *,
     config: LabelConfig,
     first: int | None = None,
+    every: int = 1,
     told: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
-    """Gives every clip of `folder` its heatmap; returns how many clips were labelled.
+    """Gives clips of `folder` their heatmaps; returns how many clips were labelled.
 
     Args:
         folder: shards of clip records; clips that carry this very label are kept.
         config: what a heatmap is.
         first: how many shards, in the order of their names; None: all.
+        every: label the clips 0, `every`, 2 `every`, ... of each shard; the others are
+            left as they are. Labels cost as much as clips, and a few of many scenes
+            teach more than all of a few.
         told: called with shards done and shards in all.
 
     Raises:
@@ -43,9 +47,11 @@ def label_folder(
     for done, path in enumerate(paths):
         told(done, len(paths))
         found = clips.read_clips(path)
-        if not all(_has(clip, label) for clip in found):
-            labelled = [_labelled(c, h, label) for c, h in _heatmaps(labeller, found)]
-            records.write_shard(path, map(clips.to_bytes, labelled))
+        asked = found[::every]
+        if not all(_has(clip, label) for clip in asked):
+            labelled = [_labelled(c, h, label) for c, h in _heatmaps(labeller, asked)]
+            found[::every] = labelled
+            records.write_shard(path, map(clips.to_bytes, found))
             count += len(labelled)
     told(len(paths), len(paths))
     return count

@@ -16,23 +16,30 @@ flags.DEFINE_string("data", None, "Folder of clip records.")
 flags.DEFINE_integer(
     "shards", None, "Label only so many shards, from the first on.", lower_bound=1
 )
+flags.DEFINE_integer(
+    "every", 1, "Label every so-manieth clip of a shard.", lower_bound=1
+)
 
 
 def run(config: LabelConfig, folder: RunFolder) -> None:
     """Labels shard after shard; one that carries this label already is kept."""
     data = app.existing("data")
-    first = app.FLAGS.shards
+    first, every = app.FLAGS.shards, app.FLAGS.every
     label = describe(Labeller(config))
     with progress("label", len(records.shards(data)[:first])) as bar:
         folder.begin()
         count = label_folder(
-            data, config=config, first=first, told=lambda done, _: bar.update(done)
+            data,
+            config=config,
+            first=first,
+            every=every,
+            told=lambda done, _: bar.update(done),
         )
     folder.finish({"label": label, "labelled": count})
 
 
 PRESET = LabelConfig()
-OWN = ("data", "shards")
+OWN = ("data", "shards", "every")
 
 if __name__ == "__main__":
     app.launch(run, PRESET, own=OWN)

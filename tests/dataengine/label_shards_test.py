@@ -92,3 +92,14 @@ def test_measured_constant_is_of_clips_spread_over_the_folder(folder):
     assert entry["constant"] == pytest.approx(np.quantile(maps, 0.995), abs=1e-3)
     assert entry["clips"] == 3
     assert entry["pixels"] == np.size(maps)
+
+
+def test_a_part_of_every_shard_is_labelled_and_the_rest_kept(folder):
+    before = [clips.to_bytes(c) for c in read(folder)]
+    assert label_folder(folder, config=CONFIG, every=3) == 3
+    after = read(folder)
+    assert [c.heatmap is not None for c in after] == [1, 0, 0, 1, 1, 0]
+    kept = [i for i, c in enumerate(after) if c.heatmap is None]
+    assert [clips.to_bytes(after[i]) for i in kept] == [before[i] for i in kept]
+    assert label_folder(folder, config=CONFIG, every=3) == 0
+    assert label_folder(folder, config=CONFIG) == 6
