@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # All stages of the shipped model `ltx_tiny`, in order. Every one resumes where it stopped.
-#   scripts/train_tiny.sh [SCENES [PROCESSES]]      168 scenes in 2 processes by default
+#   scripts/train_tiny.sh [SCENES [PROCESSES]]      256 scenes in 2 processes by default
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-.venv/bin/python}
-SCENES=${1:-168}
+SCENES=${1:-256}
 PROCESSES=${2:-2}
 RUNS=runs/tiny
 
@@ -18,5 +18,5 @@ for maker in "${makers[@]}"; do wait "$maker"; done
 train() { "$PYTHON" -m aw_jax.launch.train --config="configs/ltx_tiny/$1.py" --out="$RUNS/$1"; }
 
 train codec # before clips are labelled: no heatmap is among its components
-"$PYTHON" -m aw_jax.launch.label --data="$RUNS/simulate/clips" --shards=3 --out="$RUNS/label"
+"$PYTHON" -m aw_jax.launch.label --data="$RUNS/simulate/clips" --every=11 --out="$RUNS/label"
 for stage in ridge base predictor restorer; do train "$stage"; done

@@ -5,7 +5,7 @@ is labelled, the heatmap. The VAE is no linear map, so a mirrored clip is encode
 each of `variants` is one clip more. Latents are stored as float16.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,12 @@ def one_pass(
 
 
 def batches(
-    folder: str | Path, *, size: int, seed: int, first: int | None = None
+    folder: str | Path,
+    *,
+    size: int,
+    seed: int,
+    first: int | None = None,
+    labelled: int = 0,
 ) -> grain.IterDataset:
     """Endless shuffled batches of {stream: "b n y x c" float32, "labelled": "b"}.
 
@@ -152,10 +157,40 @@ def batches(
         size: clips in a batch.
         seed: of the order.
         first: how many shards are used; None: all.
+        labelled: so many clips of every batch are drawn from those with a heatmap, the
+            others from all. Within a batch, clips with heatmaps come first.
+
+    Raises:
+        UserError: labelled clips are asked for and there is none.
     """
-    data = grain.MapDataset.source(records.source(folder, first=first))
-    data = data.map(lambda record: _example(record, str(folder)))
-    return data.shuffle(seed=seed).repeat().to_iter_dataset().batch(size)
+    source = records.source(folder, first=first)
+    data = _endless(range(len(source)), seed)
+    if labelled:
+        some = _endless(_labelled(source, str(folder)), seed + 1)
+        shares = [labelled / size, 1 - labelled / size]
+        data = grain.MapDataset.mix([some, data], shares) if labelled < size else some
+    data = data.map(lambda index: _example(source[index], str(folder)))
+    return data.to_iter_dataset().batch(size).map(_labelled_first)
+
+
+def _endless(indices: Sequence[int], seed: int) -> grain.MapDataset:
+    return grain.MapDataset.source(list(indices)).shuffle(seed=seed).repeat()
+
+
+def _labelled(source: grain.sources.ArrayRecordDataSource, folder: str) -> list[int]:
+    """The places of the records that hold a heatmap."""
+    names = lambda index: records.array_names(source[index], where=folder)
+    known = [index for index in range(len(source)) if "heatmap" in names(index)]
+    if not known:
+        raise UserError(
+            f"{folder}: expected clips with heatmaps, got none; run the launcher label."
+        )
+    return known
+
+
+def _labelled_first(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    order = np.argsort(~batch["labelled"], kind="stable")
+    return {name: values[order] for name, values in batch.items()}
 
 
 def _example(record: bytes, folder: str) -> dict[str, np.ndarray]:

@@ -64,11 +64,27 @@ def unpack(record: bytes, *, where: str) -> tuple[dict[str, np.ndarray], dict]:
             arrays[entry["name"]] = _array(stream, entry)
             at += entry["bytes"]
     except (ValueError, KeyError, TypeError, struct.error, zlib.error) as error:
-        raise UserError(
-            f"{where}: expected a whole clip record, got damaged bytes ({error}); "
-            "delete the shard and make it again."
-        ) from error
+        raise _damaged(where, error) from error
     return arrays, header["notes"]
+
+
+def array_names(record: bytes, *, where: str) -> list[str]:
+    """Which arrays a record holds, from its header alone.
+
+    Raises:
+        UserError: the bytes are no record, or its header is not whole.
+    """
+    try:
+        return [entry["name"] for entry in _header(record)[0]["arrays"]]
+    except (ValueError, KeyError, TypeError, struct.error) as error:
+        raise _damaged(where, error) from error
+
+
+def _damaged(where: str, error: Exception) -> UserError:
+    return UserError(
+        f"{where}: expected a whole clip record, got damaged bytes ({error}); "
+        "delete the shard and make it again."
+    )
 
 
 def _header(record: bytes) -> tuple[dict[str, Any], int]:
@@ -99,12 +115,12 @@ def write_shard(path: str | Path, records: Iterable[bytes]) -> int:
 
 
 def shards(folder: str | Path) -> list[Path]:
-    """The shards in a folder, by name.
+    """The shards in a folder, by name; not those that are still being written.
 
     Raises:
         UserError: there is none.
     """
-    found = sorted(Path(folder).glob(f"*{SUFFIX}"))
+    found = sorted(Path(folder).glob(f"[!.]*{SUFFIX}"))
     if not found:
         raise UserError(f"{folder}: expected *{SUFFIX} shards, found none.")
     return found

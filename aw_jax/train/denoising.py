@@ -5,6 +5,7 @@ then every position of the full frame is learned at the cost of a small one.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
@@ -80,6 +81,9 @@ class DenoisingConfig:
     the model sees channels of one scale. `latents` is Eq. 3."""
     label_share: float = 1.0
     """Probability that the restorer sees the heatmap of a labelled clip, not z_full."""
+    predicted: float = 1.0
+    """Of the base: share of a batch, its first clips, that the predictor's objective is
+    computed on. That many are labelled."""
 
 
 def denoising_loss(
@@ -111,6 +115,7 @@ def denoising_loss(
         key: Key[Array, ""],
     ) -> tuple[Float[Array, ""], Metrics]:
         base, context = frozen
+        size = len(batch.labelled)
         weight = clip_weights(batch, config, context.channels)
         batch, context = _windowed(batch, context, config, named(key, "window"))
         velocity = bind(
@@ -119,14 +124,23 @@ def denoising_loss(
             coords=_flat(context.coords),
             segment_offset=config.method.segment_offset,
         )
+        count = config.windows * labelled_clips(config, task, size)
+        known = jax.tree.map(lambda x: x[:count], batch)
+        shown = {"predictor": known, "restorer": batch}
         found = {
-            name: part(velocity, batch, weight, context, config, key)
+            name: part(velocity, shown[name], weight, context, config, key)
             for name, part in parts.items()
             if task in ("base", name)
         }
         return sum(found.values(), jnp.zeros(())), found if task == "base" else {}
 
     return loss
+
+
+def labelled_clips(config: DenoisingConfig, task: Task, size: int) -> int:
+    """How many clips of a batch of `size`, its first, must be labelled."""
+    shares = {"base": config.predicted, "predictor": 1.0, "restorer": 0.0}
+    return math.ceil(shares[task] * size)
 
 
 def _predictor_part(

@@ -5,9 +5,12 @@ A small model then spends its first thousand steps on finding out that a token o
 reference and a token of the target at one place belong together. Here all gates start
 at one more, and queries and keys share a constant on the channels that turn with height
 and width, so that attention begins within the same place, at all times; in every second
-head, on those that turn with time too, so that it begins within the same frame.
+head, on those that turn with time too, so that it begins within the same frame. The
+velocity starts at zero: where a path starts at an estimate, the first step already
+knows what the estimate knows.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -44,7 +47,8 @@ def local_start(params: PyTree, config: TransformerConfig) -> PyTree:
         "attn1": attention | changed,
         "scale_shift_table": table.at[..., GATES, :].add(1),
     }
-    return params | {"blocks": blocks}
+    silent = jax.tree.map(jnp.zeros_like, params["proj_out"])
+    return params | {"blocks": blocks, "proj_out": silent}
 
 
 def _local_channels(config: TransformerConfig) -> Float[np.ndarray, " w"]:

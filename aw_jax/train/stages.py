@@ -43,6 +43,7 @@ from aw_jax.train.denoising import (
     Task,
     clip_weights,
     denoising_loss,
+    labelled_clips,
     pixel_weights,
 )
 from aw_jax.train.held_out import refuse_held_out
@@ -139,7 +140,13 @@ def train_denoiser(config: TrainConfig, folder: Path, key: Key[Array, ""]) -> Pa
     clip = _first_clip(config)
     cache = _encoded(config, vae, parts, clip.notes.get("label"))
     seed = int(jax.random.randint(named(key, "data"), (), 0, 2**30))
-    found = latents.batches(cache, size=config.batch, seed=seed, first=config.shards)
+    found = latents.batches(
+        cache,
+        size=config.batch,
+        seed=seed,
+        first=config.shards,
+        labelled=labelled_clips(config.denoising, _denoiser(config.task), config.batch),
+    )
     data = found.map(lambda batch: LatentClips(**jax.tree.map(jnp.asarray, batch)))
     model, (rebuild, params, frozen) = _trainable(config, parts)
     context = _context(config, vae, model, clip.clean.shape[:3])

@@ -14,4 +14,4 @@ from aw_jax.train.config import TrainConfig
 def get_config() -> TrainConfig:
     base = load(str(Path(__file__).with_name("base.py")), TrainConfig)
     loop = dataclasses.replace(base.loop, steps=150)
-    return dataclasses.replace(base, task="predictor", loop=loop, shards=3)
+    return dataclasses.replace(base, task="predictor", loop=loop)

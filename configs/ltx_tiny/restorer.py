@@ -14,4 +14,4 @@ from aw_jax.train.config import TrainConfig
 def get_config() -> TrainConfig:
     base = load(str(Path(__file__).with_name("base.py")), TrainConfig)
     loop = dataclasses.replace(base.loop, steps=60)
-    return dataclasses.replace(base, task="restorer", loop=loop, shards=None)
+    return dataclasses.replace(base, task="restorer", loop=loop)

@@ -4,6 +4,7 @@ import grain
 import numpy as np
 import pytest
 
+from aw_jax.core import atomic
 from aw_jax.core.errors import UserError
 from aw_jax.data import clips, records
 
@@ -93,3 +94,10 @@ def test_grain_goes_on_exactly_where_it_was(tmp_path):
     other.set_state(state)
     assert seeds(other, 6) == ahead
     assert isinstance(data, grain.IterDataset)
+
+
+def test_a_shard_still_being_written_is_none(tmp_path):
+    records.write_shard(tmp_path / "a.arrayrecord", [b"x"])
+    with atomic.replacing(tmp_path / "b.arrayrecord") as aside:
+        aside.write_bytes(b"half")
+        assert [p.name for p in records.shards(tmp_path)] == ["a.arrayrecord"]

@@ -72,3 +72,25 @@ def test_latents_of_two_codecs_never_mix(folder, tmp_path):
     run(folder, tmp_path / "z")
     with pytest.raises(UserError, match="delete the folder"):
         run(folder, tmp_path / "z", codec="y")
+
+
+def test_a_batch_begins_with_the_labelled_clips_that_were_asked_for(tmp_path):
+    data = [clips.to_bytes(clip(i, heatmap=i == 4)) for i in range(9)]
+    records.write_shard(tmp_path / "clips" / "a.arrayrecord", data)
+    run(tmp_path / "clips", tmp_path / "z", variants=1)
+    draw = lambda labelled: iter(
+        latents.batches(tmp_path / "z", size=3, seed=0, labelled=labelled)
+    )
+    found = [next(batches) for batches in [draw(2)] * 9]
+    assert all(batch["labelled"][:2].all() for batch in found)
+    rest = {batch["clean"][2].tobytes() for batch in found}
+    assert len(rest) > 5
+    assert next(draw(3))["labelled"].all()
+
+
+def test_labelled_clips_that_are_not_there_are_an_error(tmp_path):
+    data = [clips.to_bytes(clip(0, heatmap=False))]
+    records.write_shard(tmp_path / "clips" / "a.arrayrecord", data)
+    run(tmp_path / "clips", tmp_path / "z")
+    with pytest.raises(UserError, match="run the launcher label"):
+        latents.batches(tmp_path / "z", size=1, seed=0, labelled=1)

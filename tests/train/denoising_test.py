@@ -150,3 +150,12 @@ def test_the_base_learns_both_tasks():
     both = value(CONFIG, data, task="base")[0]
     apart = [value(CONFIG, data, task=task)[0] for task in ("predictor", "restorer")]
     assert both == pytest.approx(sum(apart), rel=1e-6)
+
+
+def test_the_base_predicts_heatmaps_of_its_first_clips_alone():
+    data = batch()
+    whole = dataclasses.replace(CONFIG, window=None, windows=1, predicted=0.3)
+    both = value(whole, data, task="base")[0]
+    first = jax.tree.map(lambda x: x[:1], data)
+    apart = value(whole, first, task="predictor")[0], value(whole, data)[0]
+    assert both == pytest.approx(sum(apart), rel=1e-5)

@@ -18,7 +18,9 @@ def fresh():
     attention = {name: {"bias": bias} for name in ("to_q", "to_k", "to_v")}
     norms = {name: {"weight": bias + 1} for name in ("norm_q", "norm_k")}
     table = jnp.zeros((LAYERS, 6, WIDTH))
-    return {"blocks": {"attn1": attention | norms, "scale_shift_table": table}}
+    out = {"kernel": jnp.ones((WIDTH, 3)), "bias": jnp.ones(3)}
+    blocks = {"attn1": attention | norms, "scale_shift_table": table}
+    return {"blocks": blocks, "proj_out": out}
 
 
 def logits(params, head):
@@ -62,6 +64,11 @@ def test_a_random_start_looks_nowhere():
     for head in (0, 1):
         found = logits(fresh(), head)
         assert np.all(np.abs(found - found[0]) < 1)
+
+
+def test_the_velocity_starts_at_zero():
+    out = local_start(fresh(), CONFIG)["proj_out"]
+    assert not any(np.any(leaf) for leaf in out.values())
 
 
 def test_gates_open_and_nothing_else_changes():
