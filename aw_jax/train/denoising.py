@@ -84,6 +84,8 @@ class DenoisingConfig:
     predicted: float = 1.0
     """Of the base: share of a batch, its first clips, that the predictor's objective is
     computed on. That many are labelled."""
+    predictor_weight: float = 1.0
+    """Of the base: of the predictor's objective, beside 1 for the restorer's."""
 
 
 def denoising_loss(
@@ -132,7 +134,9 @@ def denoising_loss(
             for name, part in parts.items()
             if task in ("base", name)
         }
-        return sum(found.values(), jnp.zeros(())), found if task == "base" else {}
+        weights = {"predictor": config.predictor_weight} if task == "base" else {}
+        total = sum((weights.get(n, 1.0) * v for n, v in found.items()), jnp.zeros(()))
+        return total, found if task == "base" else {}
 
     return loss
 

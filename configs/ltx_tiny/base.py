@@ -47,14 +47,15 @@ def get_config() -> TrainConfig:
             errors="pixels",
             damage_floor=0.01,
             label_share=0.5,
-            predicted=0.25,
+            predicted=0.125,
+            predictor_weight=0.1,
         ),
         loop=LoopConfig(
-            steps=850,
+            steps=700,
             log_every=20,
             save_every=100,
             optimizer=OptimizerConfig(
-                learning_rate=4e-4,
+                learning_rate=3e-4,
                 schedule="cosine",
                 warmup=50,
                 final_share=0.02,

@@ -154,8 +154,13 @@ def test_the_base_learns_both_tasks():
 
 def test_the_base_predicts_heatmaps_of_its_first_clips_alone():
     data = batch()
-    whole = dataclasses.replace(CONFIG, window=None, windows=1, predicted=0.3)
+    whole = dataclasses.replace(
+        CONFIG, window=None, windows=1, predicted=0.3, predictor_weight=0.5
+    )
     both = value(whole, data, task="base")[0]
     first = jax.tree.map(lambda x: x[:1], data)
-    apart = value(whole, first, task="predictor")[0], value(whole, data)[0]
-    assert both == pytest.approx(sum(apart), rel=1e-5)
+    predictor, restorer = (
+        value(whole, first, task="predictor")[0],
+        value(whole, data)[0],
+    )
+    assert both == pytest.approx(restorer + 0.5 * predictor, rel=1e-5)
