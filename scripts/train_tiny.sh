@@ -18,5 +18,6 @@ for maker in "${makers[@]}"; do wait "$maker"; done
 train() { "$PYTHON" -m aw_jax.launch.train --config="configs/ltx_tiny/$1.py" --out="$RUNS/$1"; }
 
 train codec # before clips are labelled: no heatmap is among its components
-"$PYTHON" -m aw_jax.launch.label --data="$RUNS/simulate/clips" --every=11 --out="$RUNS/label"
+"$PYTHON" -m aw_jax.launch.label --data="$RUNS/simulate/clips" --shards=17 --every=11 \
+  --out="$RUNS/label"
 for stage in ridge base predictor restorer; do train "$stage"; done

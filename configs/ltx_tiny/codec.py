@@ -2,7 +2,7 @@
 
 A principal component analysis of the clips, held by the LTX layout; no step is trained.
 Seconds, on clips that are not labelled yet. Round trip of 20 clean clips from scenes it
-has not seen: 27.65 dB.
+has not seen: 26.89 dB.
 
 python -m aw_jax.launch.train --config=configs/ltx_tiny/codec.py --out=runs/tiny/codec
 """
