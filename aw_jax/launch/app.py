@@ -48,6 +48,11 @@ def launch(run: Callable[[C, RunFolder], None], preset: C, own: Sequence[str]) -
     sys.exit(status(run, preset, own, sys.argv))
 
 
+def launch_file(run: Callable[[C], None], preset: C) -> None:
+    """As `launch`, for work whose result is one file: no folder, nothing to resume."""
+    sys.exit(file_status(run, preset, sys.argv))
+
+
 def status(
     run: Callable[[C, RunFolder], None],
     preset: C,
@@ -55,19 +60,39 @@ def status(
     argv: Sequence[str],
 ) -> int:
     """What `launch` leaves with: 0, 2 after a user's error, 130 after Ctrl-C."""
-    logging.getLogger("absl").setLevel(logging.WARNING)
-    try:
+
+    def work() -> None:
         config = _config(preset, argv)
         flagged = {name: FLAGS[name].value for name in (*own, *SHARED)}
         folder = RunFolder(required("out"), {"config": to_dict(config)} | flagged)
         if folder.finished:
             say(f"{folder.path} is finished: see {folder.path / 'metrics.json'}.")
-            return 0
-        run(config, folder)
+        else:
+            run(config, folder)
+
+    return _attempt(work, "Interrupted; the same command goes on from here.")
+
+
+def file_status(run: Callable[[C], None], preset: C, argv: Sequence[str]) -> int:
+    """What `launch_file` leaves with."""
+
+    def work() -> None:
+        config = _config(preset, argv)
+        if FLAGS.out is not None:
+            raise UserError("--out is for launchers of runs; this one writes a file.")
+        run(config)
+
+    return _attempt(work, "Interrupted; nothing was written.")
+
+
+def _attempt(work: Callable[[], None], interrupted: str) -> int:
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    try:
+        work()
     except UserError as error:
         return _complain(error)
     except KeyboardInterrupt:
-        print("\nInterrupted; the same command goes on from here.", file=sys.stderr)
+        print(f"\n{interrupted}", file=sys.stderr)
         return INTERRUPTED
     return 0
 

@@ -28,7 +28,7 @@ from aw_jax.runs.progress import Phases, say
 from aw_jax.splat.ply import save_ply
 
 flags.DEFINE_string("scene", None, "Folder of a capture: photos with poses.")
-flags.DEFINE_string("splat", None, "A .ply to start from, instead of points.")
+flags.DEFINE_string("splat", None, "A splat file to start from, instead of points.")
 
 
 def restorer(models: RestorationModels, phases: Phases) -> RestoreClip:

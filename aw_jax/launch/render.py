@@ -17,10 +17,10 @@ from aw_jax.launch import app
 from aw_jax.media import videos
 from aw_jax.runs.folder import RunFolder
 from aw_jax.runs.progress import progress
-from aw_jax.splat.ply import load_ply
+from aw_jax.splat.files import load_splat
 from aw_jax.splat.rasterize import RenderSettings, render
 
-flags.DEFINE_string("splat", None, "A .ply of 3D Gaussians.")
+flags.DEFINE_string("splat", None, "3D Gaussians: a .ply, .spz or .splat.")
 flags.DEFINE_string("path", "orbit", "`orbit`, or a JSON file of cameras.")
 
 
@@ -39,7 +39,7 @@ class RenderConfig:
 
 def run(config: RenderConfig, folder: RunFolder) -> None:
     """Writes path.json, render.mp4 and render/00000.png and on."""
-    splat = load_ply(app.existing("splat"))
+    splat = load_splat(app.existing("splat"))
     if app.FLAGS.path == "orbit":
         cameras = turntable(
             np.asarray(splat.means),

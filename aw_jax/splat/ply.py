@@ -7,17 +7,17 @@ and little endian and reads back bit for bit; ASCII and big endian are read too.
 """
 
 import os
-import re
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-from plyfile import PlyData, PlyElement, PlyParseError
+from plyfile import PlyData, PlyElement
 
 from aw_jax.core import atomic
 from aw_jax.core.arrays import Array, Float, as_numpy
 from aw_jax.core.errors import UserError
 from aw_jax.splat.gaussians import Splat, sh_degree
+from aw_jax.splat.ply_elements import read_elements
 
 POSITION = ("x", "y", "z")
 NORMAL = ("nx", "ny", "nz")
@@ -26,7 +26,6 @@ SCALE = ("scale_0", "scale_1", "scale_2")
 ROTATION = ("rot_0", "rot_1", "rot_2", "rot_3")
 REQUIRED = (*POSITION, *CONSTANT, "opacity", *SCALE, *ROTATION)
 REST_COUNTS = {3 * ((d + 1) ** 2 - 1): d for d in range(4)}
-HEADER_LIMIT = 1 << 16
 
 
 def save_ply(path: str | os.PathLike[str], splat: Splat) -> None:
@@ -54,7 +53,7 @@ def load_ply(path: str | os.PathLike[str]) -> Splat:
         UserError: `path` is not a whole splat of finite numbers; says what is wrong.
     """
     path = Path(path)
-    rows = _read_rows(path)
+    rows = read_elements(path)["vertex"]
     names = set(rows.dtype.names or ())
     if missing := [name for name in REQUIRED if name not in names]:
         raise UserError(
@@ -124,62 +123,3 @@ def _check_values(path: Path, rows: np.ndarray, names: tuple[str, ...]) -> None:
             f"{path}: property {name!r} expected finite float32 numbers, got "
             f"{rows[name][row]} in row {row}; remove that Gaussian."
         )
-
-
-def _read_rows(path: Path) -> np.ndarray:
-    """The `vertex` element of a file whose size agrees with its header."""
-    text = _is_text(path)
-    try:
-        with path.open(encoding="ascii") if text else path.open("rb") as file:
-            data = PlyData.read(file)
-            end = None if text else file.tell()
-    except PlyParseError as error:
-        raise UserError(f"{path}: damaged or cut short ({error}).") from None
-    except Exception as error:  # any other way in which the library meets bad bytes
-        reason = " ".join(f"{type(error).__name__} {error}".split())
-        raise UserError(f"{path}: not a readable .ply file ({reason}).") from None
-    if "vertex" not in data:
-        raise UserError(f"{path}: expected an element 'vertex', got none; not a splat.")
-    _check_end(path, data, end)
-    return data["vertex"].data
-
-
-def _is_text(path: Path) -> bool:
-    """Whether rows are ASCII; refuses what the library would read byte by byte."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEADER_LIMIT)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
-    header, end, _ = head.partition(b"end_header")
-    if not head.startswith(b"ply") or not end:
-        raise UserError(
-            f"{path}: expected a .ply file, which begins with 'ply' and has an "
-            "'end_header' line; check the path."
-        )
-    if re.search(rb"property\s+list", header):
-        raise UserError(f"{path}: expected a splat, got a mesh ('property list').")
-    if re.search(rb"element\s+\S+\s+[+-]", header):
-        raise UserError(f"{path}: expected counts of digits, got a signed 'element'.")
-    return b"format ascii" in header
-
-
-def _check_end(path: Path, data: PlyData, end: int | None) -> None:
-    """Refuses data beyond what the header announces: one of the two is wrong."""
-    if end is None:
-        surplus, unit = _data_lines(path) - sum(e.count for e in data), "lines"
-    else:
-        surplus, unit = path.stat().st_size - end, "bytes"
-    if surplus:
-        raise UserError(
-            f"{path}: expected {data['vertex'].count} rows as its header says, got "
-            f"{surplus} {unit} more; the count or a property is wrong, copy it again."
-        )
-
-
-def _data_lines(path: Path) -> int:
-    with path.open(encoding="ascii") as file:
-        for line in file:
-            if line.strip() == "end_header":
-                break
-        return sum(1 for line in file if line.strip())

@@ -31,9 +31,11 @@ def launch(capfd):
         sys.modules.pop(f"aw_jax.launch.{name}", None)
         module = importlib.import_module(f"aw_jax.launch.{name}")
         try:
-            status = app.status(
-                module.run, module.PRESET, module.OWN, [name, *arguments]
-            )
+            argv = [name, *arguments]
+            if name == "convert":
+                status = app.file_status(module.run, module.PRESET, argv)
+            else:
+                status = app.status(module.run, module.PRESET, module.OWN, argv)
         finally:
             for flag in set(flags.FLAGS) - before:
                 delattr(flags.FLAGS, flag)
