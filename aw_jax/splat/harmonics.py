@@ -7,6 +7,7 @@ There is no upper clamp: what to do with a color above one is the loss's to deci
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from aw_jax.core.arrays import Array, Float
 
@@ -14,6 +15,8 @@ DC = 0.28209479177387814
 """The constant harmonic, 1 / (2 sqrt(pi))."""
 C1 = 0.4886025119029199
 HIGHEST = jax.lax.Precision.HIGHEST
+
+AnyArray = Array | np.ndarray
 
 
 def basis(directions: Float[Array, "*b 3"], *, degree: int) -> Float[Array, "*b u"]:
@@ -69,11 +72,11 @@ def colors(
     return jnp.where(color >= 0, color, 0)
 
 
-def sh_from_rgb(rgb: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
+def sh_from_rgb(rgb: Float[AnyArray, "*b 3"]) -> Float[AnyArray, "*b 3"]:
     """The constant coefficient that shows `rgb` from everywhere."""
     return (rgb - 0.5) / DC
 
 
-def rgb_from_sh(sh: Float[Array, "*b 3"]) -> Float[Array, "*b 3"]:
+def rgb_from_sh(sh: Float[AnyArray, "*b 3"]) -> Float[AnyArray, "*b 3"]:
     """The color of a constant coefficient."""
     return sh * DC + 0.5

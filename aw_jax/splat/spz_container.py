@@ -60,7 +60,7 @@ def write(path: Path, header: Header, attributes: Attributes) -> None:
     """Writes version 2 or 3, the same bytes for the same content."""
     parts = [HEADER.pack(OPEN, *header)]
     parts += [attributes[name].tobytes() for name in header.widths()]
-    atomic.write_bytes(path, gzip.compress(b"".join(parts), mtime=0))
+    atomic.write_bytes(path, gzip.compress(b"".join(parts), compresslevel=6, mtime=0))
 
 
 def read(path: Path) -> tuple[Header, Attributes]:

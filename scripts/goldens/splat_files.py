@@ -15,7 +15,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -32,10 +31,10 @@ def cloud(count: int, degree: int) -> Splat:
         "means": draw.normal(0, 2, (count, 3)),
         "log_scales": draw.normal(-3, 1, (count, 3)),
         "quats": draw.normal(0, 1, (count, 4)),
-        "logit_opacities": draw.normal(0, 2, count),
+        "logit_opacities": draw.normal(0, 1.5, count),
         "sh": draw.normal(0, 0.2, (count, (degree + 1) ** 2, 3)),
     }
-    return jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), Splat(**given))
+    return Splat(**{name: jnp.asarray(a, jnp.float32) for name, a in given.items()})
 
 
 def main(program: str) -> None:
