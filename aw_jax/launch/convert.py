@@ -1,5 +1,6 @@
-"""One splat file into another: .ply, compressed .ply, .spz or .splat in, .ply, .spz or
-.splat out; the suffix of --target names the format.
+"""One splat file to another; the suffix of --target names the format.
+
+.ply, compressed .ply, .spz and .splat are read, .ply, .spz and .splat are written.
 
 python -m aw_jax.launch.convert --source=splat.ply --target=splat.spz
 """

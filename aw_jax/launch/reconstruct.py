@@ -25,6 +25,7 @@ from aw_jax.restoration.pipeline import RestorationModels
 from aw_jax.runs.folder import RunFolder
 from aw_jax.runs.memory import peak_gigabytes
 from aw_jax.runs.progress import Phases, say
+from aw_jax.splat.files import load_splat
 from aw_jax.splat.ply import save_ply
 
 flags.DEFINE_string("scene", None, "Folder of a capture: photos with poses.")
@@ -51,8 +52,8 @@ def run(config: ReconstructConfig, folder: RunFolder) -> None:
     work = folder.path / "work"
     phases = Phases(work / "seconds.json")
     scene = app.existing("scene")
-    splat = app.existing("splat") if app.FLAGS.splat else None
     say("[load]")
+    splat = load_splat(app.existing("splat")) if app.FLAGS.splat else None
     capture = load_capture(scene, config.split, config.photos)
     models = model_files.load(config.model)
     folder.begin()

@@ -13,7 +13,7 @@ from aw_jax.data.scenes import load_scene
 from aw_jax.data.splits import Split, SplitConfig, split
 from aw_jax.data.views import Scene
 from aw_jax.reconstruct.run import Start
-from aw_jax.splat.files import load_splat
+from aw_jax.splat.gaussians import Splat
 from aw_jax.splat.targets import Targets
 
 
@@ -65,7 +65,7 @@ def find_start(
     *,
     seed: int,
     file: Path,
-    splat: Path | None = None,
+    splat: Splat | None = None,
 ) -> tuple[Start, dict[str, Any]]:
     """The start of a fit, and what metrics.json says of it.
 
@@ -74,10 +74,10 @@ def find_start(
         config: the protocol of initial points.
         seed: of points at random.
         file: keeps the points, so that a resumed run does not look for them again.
-        splat: a splat file of any kind to start from instead.
+        splat: what to start from instead.
     """
     if splat is not None:
-        return Start(splat=load_splat(splat)), {"init": {"protocol": "splat"}}
+        return Start(splat=splat), {"init": {"protocol": "splat"}}
     if not file.exists():
         found = initial_points(capture.scene, capture.split.train, config, seed=seed)
         with atomic.replacing(file) as aside:

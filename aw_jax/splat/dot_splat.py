@@ -20,7 +20,7 @@ import numpy as np
 from absl import logging
 
 from aw_jax.core import atomic
-from aw_jax.core.arrays import Float, as_numpy
+from aw_jax.core.arrays import Float, UInt8, as_numpy
 from aw_jax.core.errors import UserError
 from aw_jax.splat import packing
 from aw_jax.splat.gaussians import Splat, sh_degree
@@ -45,15 +45,15 @@ def save_dot_splat(path: str | os.PathLike[str], splat: Splat) -> None:
             *(path, degree),
         )
     splat = as_numpy(splat)
-    rows = np.empty(len(splat.means), ROW)
-    rows["mean"] = splat.means
-    rows["size"] = _sizes(path, splat.log_scales)
-    colors = rgb_from_sh(splat.sh[:, 0]) * 255
-    rows["rgba"][:, :3] = packing.to_bytes(colors, f"{path}: the colors")
-    rows["rgba"][:, 3] = packing.opacity_bytes(splat.logit_opacities)
-    quats = packing.unit_quats(splat.quats)
-    rows["quat"] = np.clip(np.rint(quats * 128 + 128), 0, 255)
-    atomic.write_bytes(path, rows.tobytes())
+    colors = np.asarray(rgb_from_sh(splat.sh[:, 0])) * 255
+    columns = (
+        _bytes(splat.means),
+        _bytes(_sizes(path, splat.log_scales)),
+        packing.to_bytes(colors, f"{path}: the colors"),
+        packing.opacity_bytes(splat.logit_opacities)[:, None],
+        _quat_bytes(splat.quats),
+    )
+    atomic.write_bytes(path, np.concatenate(columns, axis=1).tobytes())
 
 
 def load_dot_splat(path: str | os.PathLike[str]) -> Splat:
@@ -91,6 +91,15 @@ def _read_rows(path: Path) -> np.ndarray:
             "in all; it is cut short or no .splat, copy it again."
         )
     return np.frombuffer(data, ROW)
+
+
+def _bytes(values: Float[np.ndarray, "g 3"]) -> UInt8[np.ndarray, "g 12"]:
+    return np.ascontiguousarray(values, "<f4").view(np.uint8)
+
+
+def _quat_bytes(quats: Float[np.ndarray, "g 4"]) -> UInt8[np.ndarray, "g 4"]:
+    steps = np.rint(packing.unit_quats(quats) * 128 + 128)
+    return np.minimum(steps, 255).astype(np.uint8)
 
 
 def _sizes(

@@ -4,6 +4,8 @@
     compressed .ply  SuperSplat's and splat-transform's, read only (`packed_ply`)
     .spz             Niantic's (`spz`)
     .splat           antimatter15's (`dot_splat`)
+
+The module in brackets says how the format is laid out and what it loses.
 """
 
 import os
@@ -47,7 +49,7 @@ def save_splat(path: str | os.PathLike[str], splat: Splat) -> None:
     Raises:
         UserError: no format has that suffix, or the format cannot hold the splat.
     """
-    writer(path)(path, splat)
+    writer(path)(Path(path), splat)
 
 
 def writer(path: str | os.PathLike[str]) -> Callable[[Path, Splat], None]:

@@ -29,7 +29,11 @@ from aw_jax.splat.ply_elements import read_elements
 
 CHUNK = 256
 WORDS = ("packed_position", "packed_scale", "packed_rotation", "packed_color")
-POSITION, SCALE, COLOR = ("x", "y", "z"), ("scale_x", "scale_y", "scale_z"), tuple("rgb")
+POSITION, SCALE, COLOR = (
+    ("x", "y", "z"),
+    ("scale_x", "scale_y", "scale_z"),
+    tuple("rgb"),
+)
 REST_COUNTS = (9, 24, 45)
 
 Elements = dict[str, np.ndarray]
@@ -84,7 +88,7 @@ def _within(
     chunks: np.ndarray, names: tuple[str, ...], shares: Float[np.ndarray, "g 3"]
 ) -> Float[np.ndarray, "g 3"]:
     """Shares of the way between the bounds of each Gaussian's chunk."""
-    if f"min_{names[0]}" not in chunks.dtype.fields:
+    if f"min_{names[0]}" not in (chunks.dtype.names or ()):
         return shares.astype(np.float32)
     low, high = (
         np.stack([chunks[f"{end}_{name}"] for name in names], axis=1).astype(float)
@@ -98,10 +102,10 @@ def _harmonics(
     color: Float[np.ndarray, "g 3"], rest: np.ndarray | None
 ) -> Float[np.ndarray, "g u 3"]:
     """Coefficients by harmonic, then channel; `rest` has them channel-major."""
-    constant = sh_from_rgb(color)[:, None]
+    constant = np.asarray(sh_from_rgb(color))[:, None]
     if rest is None:
         return constant
-    names = [f"f_rest_{i}" for i in range(len(rest.dtype))]
+    names = [f"f_rest_{i}" for i in range(len(rest.dtype.names or ()))]
     values = np.stack([_rest(rest[name]) for name in names], axis=1)
     by_channel = values.reshape(len(rest), 3, -1)
     return np.concatenate([constant, np.swapaxes(by_channel, 1, 2)], axis=1)
@@ -124,7 +128,7 @@ def _check_layout(path: Path, elements: Elements) -> None:
     count = len(elements["vertex"])
     wanted = {"chunk": -(-count // CHUNK)}
     if "sh" in elements:
-        rest = len(elements["sh"].dtype)
+        rest = len(elements["sh"].dtype.names or ())
         if rest not in REST_COUNTS:
             raise UserError(
                 f"{path}: element 'sh' expected 9, 24 or 45 properties, got {rest}; "
@@ -148,9 +152,9 @@ def _check_element(
             f"{path}: expected an element {element!r} in a compressed .ply, got none; "
             "export it again."
         )
-    fields = elements[element].dtype.fields or {}
+    layout = elements[element].dtype
     for name in names:
-        found = fields[name][0].str[1:] if name in fields else "none"
+        found = layout[name].str[1:] if name in (layout.names or ()) else "none"
         if found != kind:
             raise UserError(
                 f"{path}: property {name!r} of {element!r} expected type {kind}, got "

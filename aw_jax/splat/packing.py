@@ -12,9 +12,12 @@ EDGE = 0.25 / 255
 """How far inside 0 and 1 the outermost opacities are read: their logits are finite."""
 OTHERS = np.asarray([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
 """The parts of a quaternion beside each one, in order."""
+NO_TURN = np.asarray([1, 0, 0, 0], np.float32)
 
 
-def to_bytes(steps: Float[np.ndarray, "g *b"], what: str) -> UInt8[np.ndarray, "g *b"]:
+def to_bytes(
+    steps: Float[np.ndarray, " g *b"], what: str
+) -> UInt8[np.ndarray, " g *b"]:
     """The nearest of 0 to 255; one warning about `what` counts rows beyond them."""
     beyond = (steps < -0.5) | (steps > 255.5)
     if count := np.count_nonzero(_any_of_row(beyond)):
@@ -40,13 +43,13 @@ def unit_quats(quats: Float[np.ndarray, "g 4"]) -> Float[np.ndarray, "g 4"]:
     """Quaternions of length one; one of length zero becomes no rotation."""
     length = np.linalg.norm(quats, axis=1, keepdims=True)
     unit = quats / np.where(length > 0, length, 1)
-    return np.where(length > 0, unit, np.float32([1, 0, 0, 0]))
+    return np.where(length > 0, unit, NO_TURN)
 
 
 def drop_largest(
     quats: Float[np.ndarray, "g 4"],
 ) -> tuple[Float[np.ndarray, "g 3"], Int[np.ndarray, " g"]]:
-    """The three smaller parts, in order, and the place of the largest, made positive."""
+    """The three smaller parts, in order, and the place of the largest, now positive."""
     row, largest = np.arange(len(quats)), np.argmax(np.abs(quats), axis=1)
     sign = np.where(quats[row, largest] < 0, -1, 1)
     return (quats * sign[:, None])[row[:, None], OTHERS[largest]], largest
@@ -78,5 +81,5 @@ def check_finite(where: object, splat: Splat) -> None:
         )
 
 
-def _any_of_row(values: Bool[np.ndarray, "g *b"]) -> Bool[np.ndarray, " g"]:
-    return values.any(axis=tuple(range(1, values.ndim)))
+def _any_of_row(values: Bool[np.ndarray, " g *b"]) -> Bool[np.ndarray, " g"]:
+    return np.asarray(values.any(axis=tuple(range(1, values.ndim))))

@@ -9,7 +9,7 @@ and little endian and reads back bit for bit; ASCII and big endian are read too.
 import os
 from pathlib import Path
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from plyfile import PlyData, PlyElement
 
@@ -90,7 +90,7 @@ def _columns(rows: np.ndarray, names: tuple[str, ...]) -> Float[Array, "g n"]:
     values = np.empty((rows.size, len(names)), np.float32)
     for column, name in enumerate(names):
         values[:, column] = rows[name]
-    return jnp.asarray(values)
+    return jax.device_put(values)  # jnp.asarray would hold a third copy for a moment
 
 
 def _harmonics(rows: np.ndarray, rest: tuple[str, ...]) -> Float[Array, "g u 3"]:
@@ -101,7 +101,7 @@ def _harmonics(rows: np.ndarray, rest: tuple[str, ...]) -> Float[Array, "g u 3"]
         values[:, 0, channel] = rows[CONSTANT[channel]]
         for u in range(each):
             values[:, 1 + u, channel] = rows[rest[channel * each + u]]
-    return jnp.asarray(values)
+    return jax.device_put(values)
 
 
 def _check_values(path: Path, rows: np.ndarray, names: tuple[str, ...]) -> None:

@@ -28,12 +28,16 @@ from aw_jax.splat import packing, spz_container
 from aw_jax.splat.gaussians import Splat, sh_degree
 from aw_jax.splat.spz_container import Header
 
-FLIP = np.float32([1, -1, -1])
+FLIP = np.asarray([1, -1, -1], np.float32)
 """From one frame to the other and back: half a turn about x."""
-FLIP_QUATS = np.float32([1, 1, -1, -1])
-FLIP_HARMONICS = np.float32([-1, -1, 1, -1, 1, 1, -1, 1, -1, 1, -1, -1, 1, -1, 1])
+FLIP_QUATS = np.asarray([1, 1, -1, -1], np.float32)
+FLIP_HARMONICS = np.asarray(
+    [-1, -1, 1, -1, 1, 1, -1, 1, -1, 1, -1, -1, 1, -1, 1], np.float32
+)
 """The parity in y and z of each harmonic from degree 1 to 3."""
 XYZW, WXYZ = [1, 2, 3, 0], [3, 0, 1, 2]
+SHIFTS = np.asarray([20, 10, 0], np.uint32)
+PLACES = np.uint32(1) << SHIFTS
 COLOR_STEPS = 0.15 * 255
 LARGEST = 2**23 - 1
 
@@ -96,9 +100,7 @@ def _fractional_bits(
     return next(b for b in range(20, -1, -1) if np.rint(largest * 2**b) <= LARGEST)
 
 
-def _positions(
-    fixed: UInt8[np.ndarray, "g 9"], bits: int
-) -> Float[np.ndarray, "g 3"]:
+def _positions(fixed: UInt8[np.ndarray, "g 9"], bits: int) -> Float[np.ndarray, "g 3"]:
     """Signed 24-bit numbers, `bits` of them behind the point."""
     words = np.zeros((len(fixed), 3, 4), np.uint8)
     words[..., 1:] = fixed.reshape(-1, 3, 3)
@@ -112,13 +114,13 @@ def _rotation_words(quats: Float[np.ndarray, "g 4"]) -> UInt8[np.ndarray, "g 4"]
     three, largest = packing.drop_largest(flipped[:, XYZW])
     size = np.rint(np.abs(three) * (511 * 2**0.5)).astype(np.uint32)
     parts = size | (three < 0).astype(np.uint32) << 9
-    words = parts @ np.uint32([1 << 20, 1 << 10, 1]) | largest.astype(np.uint32) << 30
+    words = parts @ PLACES | largest.astype(np.uint32) << 30
     return words.astype("<u4")[:, None].view(np.uint8)
 
 
 def _from_words(rotations: UInt8[np.ndarray, "g 4"]) -> Float[np.ndarray, "g 4"]:
     words = np.ascontiguousarray(rotations).view("<u4")
-    parts = words >> np.uint32([20, 10, 0]) & 1023
+    parts = words >> SHIFTS & 1023
     three = (parts & 511) / np.float32(511 * 2**0.5) * np.where(parts & 512, -1, 1)
     largest = (words[:, 0] >> 30).astype(np.int64)
     return packing.insert_largest(three.astype(np.float32), largest)[:, WXYZ]

@@ -5,8 +5,8 @@ The program is PlayCanvas' splat-transform, which has Niantic's own .spz code in
 
     python scripts/goldens/splat_files.py FOLDER/node_modules/.bin/splat-transform
 
-It also reads back an .spz and a .splat that aw_jax wrote; what it found is stored beside
-the files as Inria .ply.
+It also reads back an .spz and a .splat that aw_jax wrote; what it found is stored
+beside the files as Inria .ply.
 """
 
 import json
@@ -58,7 +58,9 @@ def main(program: str) -> None:
             convert(f"ours.{suffix}", f"ours_{suffix}_read.ply")
         for path in sorted(folder.iterdir()):
             found[path.name] = np.frombuffer(path.read_bytes(), np.uint8)
-    told = subprocess.run([program, "--version"], capture_output=True, text=True)
+    told = subprocess.run(
+        [program, "--version"], check=True, capture_output=True, text=True
+    )
     versions = {"upstream": {"splat-transform": (told.stdout + told.stderr).split()[1]}}
     np.savez_compressed(GOLDEN.with_suffix(".npz"), **found)
     GOLDEN.with_suffix(".json").write_text(json.dumps(versions, indent=2) + "\n")

@@ -77,11 +77,13 @@ def test_colors_beyond_0_and_1_are_clamped_and_counted(tmp_path, draw_splat, cap
 @pytest.mark.parametrize("cut", [0, 1, 31, 33, -1])
 def test_part_of_a_row_is_a_user_error(saved, cut):
     saved.write_bytes(saved.read_bytes()[:cut])
-    with pytest.raises(UserError, match="a.splat: expected 32 bytes a Gaussian"):
+    with pytest.raises(UserError, match=r"a\.splat: expected 32 bytes a Gaussian"):
         load_dot_splat(saved)
 
 
-@pytest.mark.parametrize(("at", "value"), [(0, np.nan), (8, np.inf), (12, -1), (20, np.nan)])
+@pytest.mark.parametrize(
+    ("at", "value"), [(0, np.nan), (8, np.inf), (12, -1), (20, np.nan)]
+)
 def test_wrong_value_is_named_with_its_first_row(saved, at, value):
     data = bytearray(saved.read_bytes())
     for row in (4, 6):
@@ -100,7 +102,9 @@ def test_flat_and_unturned_gaussians_are_read_finite(saved):
     np.testing.assert_array_equal(splat.quats[0], [1, 0, 0, 0])
 
 
-@pytest.mark.parametrize(("value", "message"), [(np.inf, "finite"), (89.0, "below 88.7")])
+@pytest.mark.parametrize(
+    ("value", "message"), [(np.inf, "finite"), (89.0, "below 88.7")]
+)
 def test_what_it_cannot_hold_is_not_written(tmp_path, draw_splat, value, message):
     splat = draw_splat(degree=0)
     splat = replace(splat, log_scales=splat.log_scales.at[3, 1].set(value))

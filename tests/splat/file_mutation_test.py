@@ -95,7 +95,12 @@ def other_header(data, rng):
             names = [b"x", b"opacity", b"f_rest_9", b"chunk", b"\xff\0", b""]
             lines[at] = b" ".join([*words[:-1], rng.choice(names)])
         elif kind == "new":
-            odd = [b"element a %d", b"comment %d", b"format ascii %d", b"element vertex"]
+            odd = [
+                b"element a %d",
+                b"comment %d",
+                b"format ascii %d",
+                b"element vertex",
+            ]
             line = rng.choice(odd)
             count = rng.choice(COUNTS)
             lines.insert(at, line % count if b"%" in line else line)

@@ -61,7 +61,10 @@ def slow(found, row):
     largest = math.sqrt(max(0, 1 - sum(q * q for q in quat)))
     quat.insert(word >> 30, largest)
     word = words["packed_color"]
-    color = [mix(axis, bits(word, low, 8)) for axis, low in zip("rgb", (24, 16, 8), strict=True)]
+    color = [
+        mix(axis, bits(word, low, 8))
+        for axis, low in zip("rgb", (24, 16, 8), strict=True)
+    ]
     sh = [[(c - 0.5) / 0.28209479177387814 for c in color]]
     each = len(found["sh"].dtype) // 3 if "sh" in found else 0
     for u in range(each):
