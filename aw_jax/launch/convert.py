@@ -14,7 +14,6 @@ from aw_jax.core.errors import UserError
 from aw_jax.launch import app
 from aw_jax.runs.progress import say
 from aw_jax.splat import files
-from aw_jax.splat.gaussians import sh_degree
 
 flags.DEFINE_string("source", None, "The file to read.")
 flags.DEFINE_string("target", None, "The file to write; one that is there is replaced.")
@@ -47,8 +46,8 @@ def convert_splat(source: Path, target: Path, config: ConvertConfig) -> None:
     splat = files.load_splat(source)
     splat = dataclasses.replace(splat, sh=splat.sh[:, : (config.degree + 1) ** 2])
     write(target, splat)
-    size = f"{target.stat().st_size / 1e6:.3g} MB"
-    say(f"{target}: {len(splat.means)} Gaussians, degree {sh_degree(splat)}, {size}.")
+    megabytes = target.stat().st_size / 1e6
+    say(f"{target}: {len(splat.means)} Gaussians, {megabytes:.3g} MB.")
 
 
 PRESET = ConvertConfig()
