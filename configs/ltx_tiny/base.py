@@ -7,7 +7,7 @@ are normalised, errors weighed as errors of pixels.
 Seed 0 throughout. On two shared CPU cores: simulation 27 minutes (seeds 0 to 255, 3015
 clips of 20.4 dB on average), labels of every 11th clip of the first 17 shards 24,
 latents 22, ridge 2, base 17, predictor 4, restorer 3. On 20 held-out clips of sparse
-fits (scripts/measure_tiny.py on procedural:10000000:16), mean PSNR over frames 1 .. f - 9
+fits (scripts/measure_tiny.py on procedural:10000000:16), mean PSNR over frames 1 .. f-9
 and over all frames: round trip 26.87 / 26.89, artifact 19.77 / 20.53, ridge 20.19 /
 21.22, restored 20.18 / 21.21 dB, so +0.41 / +0.68 dB over the artifact; Pearson of
 heatmaps 0.168 (ridge alone 0.121). All that is gained comes of the linear estimate: the
