@@ -1,7 +1,19 @@
-"""One cache of compiled programs for all tests of a session, whichever process runs."""
+"""What all tests share: quickly compiled programs, and one cache of them.
+
+Compiling is most of what tests do, so XLA is told to optimise nothing, unless XLA_FLAGS
+says otherwise: `scripts/check.sh --slow` sets it to nothing, and tests that start a
+launcher leave it out, so that these run programs as users have them.
+"""
+
+import os
 
 import jax
 import pytest
+
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -61,7 +61,8 @@ def command(scene, out):
 
 
 def environment(compiled):
-    return os.environ | {
+    users = {name: text for name, text in os.environ.items() if name != "XLA_FLAGS"}
+    return users | {
         "JAX_COMPILATION_CACHE_DIR": str(compiled),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
