@@ -8,17 +8,17 @@ sorted by (tile, depth); a scene with more slots takes more layers, and none is 
 Sorting is by single unsigned keys throughout, which XLA does far faster than pairs.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aw_jax.core.arrays import Array, Bool, Float, Int
+from aw_jax.core.arrays import Array, Bool, Float, Int, PyTree
 
-TILE = 8
-"""Pixels along the side of a tile."""
 ALPHA_MIN = 1 / 255
+LIGHT_MIN = 1e-4
 SLOTS_MAX = 2**31 - 2**26
 """Slots of one view that int32 can number, with a margin for one layer."""
 SHAPE = 6
@@ -31,16 +31,18 @@ class Grid(NamedTuple):
     views: int
     width: int
     height: int
+    side: int
+    """Pixels along the side of a tile."""
 
     @property
     def columns(self) -> int:
         """Tiles side by side."""
-        return -(-self.width // TILE)
+        return -(-self.width // self.side)
 
     @property
     def lines(self) -> int:
         """Tiles one below the other."""
-        return -(-self.height // TILE)
+        return -(-self.height // self.side)
 
     @property
     def tiles(self) -> int:
@@ -127,8 +129,8 @@ def _touched(
 ) -> tuple[Int[Array, "v g 2"], Int[Array, "v g 2"]]:
     """The first tile (column, line) within reach, and one past the last."""
     limits = jnp.asarray([grid.columns, grid.lines], means2d.dtype)
-    first = jnp.clip(jnp.floor((means2d - radii) / TILE), 0, limits)
-    last = jnp.clip(jnp.ceil((means2d + radii) / TILE), first, limits)
+    first = jnp.clip(jnp.floor((means2d - radii) / grid.side), 0, limits)
+    last = jnp.clip(jnp.ceil((means2d + radii) / grid.side), first, limits)
     return first.astype(jnp.int32), last.astype(jnp.int32)
 
 
@@ -140,6 +142,57 @@ def _countable(
         return counts, jnp.zeros(grid.views, bool)
     fits = jnp.cumsum(counts.astype(jnp.float32), axis=1) < SLOTS_MAX
     return jnp.where(fits, counts, 0), jnp.any(~fits & (counts > 0), axis=1)
+
+
+def sweep(
+    scene: Scene,
+    carry: PyTree,
+    paint: Callable[[Layer, Int[Array, ""], PyTree], PyTree],
+    *,
+    grid: Grid,
+    capacity: int | None,
+) -> PyTree:
+    """Calls `carry = paint(layer, base, carry)` for all layers, the nearest first.
+
+    Or until no light passes: the first leaf of `carry` is positive where some does.
+    """
+    capacity = capacity or default_capacity(scene.order.shape[1], grid)
+    total = jnp.max(scene.slots)
+
+    def unfinished(carried: tuple[Array, PyTree]) -> Bool[Array, ""]:
+        base, carry = carried
+        return (base < total) & jnp.any(jax.tree.leaves(carry)[0] > 0)
+
+    def one_layer(carried: tuple[Array, PyTree]) -> tuple[Array, PyTree]:
+        base, carry = carried
+        found = layer(scene, base, grid=grid, capacity=capacity)
+        carry = paint(found, base, carry)
+        return base + jnp.minimum(capacity, total - base), carry
+
+    start = jnp.zeros((), jnp.int32), carry
+    return jax.lax.while_loop(unfinished, one_layer, start)[1]
+
+
+def by_gaussian(scene: Scene, rows: Float[Array, "vg r"]) -> Float[Array, "v g r"]:
+    """The rows of the scene, or others like them, in the order of its inputs."""
+    rows = rows.reshape(*scene.order.shape, -1)
+    view = jnp.arange(scene.order.shape[0])[:, None]
+    return jnp.zeros_like(rows).at[view, scene.order].set(rows)
+
+
+def attenuate(
+    light: Float[Array, "*t p"], alpha: Float[Array, "*t p"]
+) -> tuple[Float[Array, "*t p"], Float[Array, "*t p"]]:
+    """The light behind one splat and the splat's weight."""
+    passed = light * (1 - alpha)
+    lit = passed > LIGHT_MIN
+    return jnp.where(lit, passed, -jnp.abs(light)), jnp.where(lit, alpha * light, 0)
+
+
+def full_light(grid: Grid, dtype: np.dtype) -> Float[Array, "t p"]:
+    """1 at the pixels of the images, 0 at the padding of their tiles."""
+    ones = jnp.ones((grid.views, grid.height, grid.width, 1), dtype)
+    return cut(ones, grid)[:, 0]
 
 
 def layer(scene: Scene, base: Int[Array, ""], *, grid: Grid, capacity: int) -> Layer:
@@ -156,7 +209,7 @@ def layer(scene: Scene, base: Int[Array, ""], *, grid: Grid, capacity: int) -> L
         line = (slot - first) // jnp.maximum(columns, 1)
         column = left + (slot - first) - line * columns
         line = top + line
-        real = (slot < total) & _reaches(shapes[rank], column, line)
+        real = (slot < total) & _reaches(shapes[rank], column, line, grid.side)
         tile = jnp.where(real, line * grid.columns + column, grid.tiles)
         tile, rank = _sorted(tile, rank, grid, gaussians)
         edges = jnp.searchsorted(tile, jnp.arange(grid.tiles + 1)).astype(jnp.int32)
@@ -197,7 +250,10 @@ def _sorted(
 
 
 def _reaches(
-    shapes: Float[Array, "s 6"], column: Int[Array, " s"], line: Int[Array, " s"]
+    shapes: Float[Array, "s 6"],
+    column: Int[Array, " s"],
+    line: Int[Array, " s"],
+    side: int,
 ) -> Bool[Array, " s"]:
     """Whether alpha comes up to 1/255 at any point between a tile's pixel centres.
 
@@ -205,8 +261,8 @@ def _reaches(
     an edge that faces it. The 0.1 % is for rounding.
     """
     x, y, a, b, c, opacity = jnp.moveaxis(shapes, -1, 0)
-    left, top = column * TILE + 0.5 - x, line * TILE + 0.5 - y
-    right, bottom = left + TILE - 1, top + TILE - 1
+    left, top = column * side + 0.5 - x, line * side + 0.5 - y
+    right, bottom = left + side - 1, top + side - 1
     near_x, near_y = jnp.clip(0, left, right), jnp.clip(0, top, bottom)
     facing_x = _sigma(a, b, c, near_x, jnp.clip(-b * near_x / c, top, bottom))
     facing_y = _sigma(a, b, c, jnp.clip(-b * near_y / a, left, right), near_y)
@@ -218,35 +274,36 @@ def _sigma(a: Array, b: Array, c: Array, dx: Array, dy: Array) -> Array:
     return 0.5 * (a * dx * dx + c * dy * dy) + b * dx * dy
 
 
-def pixels(dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+def pixels(side: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Column and row of each pixel of a tile, relative to the tile's middle.
 
     Literals: arithmetic on indices would be fused into every use, pixel by pixel.
     """
-    side = np.arange(TILE, dtype=dtype) - (TILE - 1) / 2
-    return np.tile(side, TILE).astype(dtype), np.repeat(side, TILE).astype(dtype)
+    line = np.arange(side, dtype=dtype) - (side - 1) / 2
+    return np.tile(line, side).astype(dtype), np.repeat(line, side).astype(dtype)
 
 
 def middles(grid: Grid, dtype: np.dtype) -> np.ndarray:
     """The middle (x, y) of every tile of every view, in pixels."""
     tile = np.arange(grid.views * grid.tiles) % grid.tiles
     corner = np.stack([tile % grid.columns, tile // grid.columns], axis=-1)
-    return (corner * TILE + TILE / 2).astype(dtype)
+    return (corner * grid.side + grid.side / 2).astype(dtype)
 
 
 def cut(images: Float[Array, "v h w c"], grid: Grid) -> Float[Array, "t c p"]:
     """Images as tiles, padded with zeros."""
     v, h, w, c = images.shape
-    below, beside = grid.lines * TILE - h, grid.columns * TILE - w
+    below, beside = grid.lines * grid.side - h, grid.columns * grid.side - w
     images = jnp.pad(images, ((0, 0), (0, below), (0, beside), (0, 0)))
-    images = images.reshape(v, grid.lines, TILE, grid.columns, TILE, c)
-    return images.transpose(0, 1, 3, 5, 2, 4).reshape(-1, c, TILE * TILE)
+    images = images.reshape(v, grid.lines, grid.side, grid.columns, grid.side, c)
+    return images.transpose(0, 1, 3, 5, 2, 4).reshape(-1, c, grid.side**2)
 
 
 def join(tiles: Float[Array, "t c p"], grid: Grid) -> Float[Array, "v h w c"]:
     """Tiles as images again."""
     c = tiles.shape[1]
-    images = tiles.reshape(grid.views, grid.lines, grid.columns, c, TILE, TILE)
+    side = grid.side
+    images = tiles.reshape(grid.views, grid.lines, grid.columns, c, side, side)
     images = images.transpose(0, 1, 4, 2, 5, 3)
-    images = images.reshape(grid.views, grid.lines * TILE, grid.columns * TILE, c)
+    images = images.reshape(grid.views, grid.lines * side, grid.columns * side, c)
     return images[:, : grid.height, : grid.width]

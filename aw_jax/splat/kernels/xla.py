@@ -32,9 +32,9 @@ from aw_jax.core.arrays import Array, Bool, Float, Int, PyTree
 from aw_jax.splat.kernels import tiles
 from aw_jax.splat.kernels.tiles import SHAPE, Grid, Layer, Scene
 
+TILE = 8
 GROUP = 64
 CHUNK = 32
-LIGHT_MIN = 1e-4
 HIGHEST = jax.lax.Precision.HIGHEST
 
 
@@ -81,13 +81,14 @@ def forward(
     `capacity` is the number of slots sorted at once: any works, a scene with more takes
     more passes. Overflow: a view has some 2^31 slots, and its farthest are missing.
     """
-    grid = Grid(features.shape[0], width, height)
+    grid = Grid(features.shape[0], width, height, TILE)
     inputs = means2d, conics, opacities, features, depths, radii
     scene = tiles.arrange(*inputs, grid=grid)
-    light = _full_light(grid, features.dtype)
+    light = tiles.full_light(grid, features.dtype)
     seen = jnp.zeros((light.shape[0], features.shape[2], light.shape[1]), light.dtype)
     step = functools.partial(_blend, max_alpha=max_alpha)
-    (light, seen), _ = _sweep(scene, (light, seen), step, None, grid, capacity)
+    carry = (light, seen), None
+    (light, seen), _ = _sweep(scene, carry, step, grid, capacity)
     light = tiles.join(jnp.abs(light)[:, None], grid)[..., 0]
     return tiles.join(seen, grid), light, scene.slots, scene.overflow
 
@@ -118,26 +119,18 @@ def backward(
     Float[Array, "v g c"],
 ]:
     """Cotangents of means2d, conics, opacities and features."""
-    grid = Grid(features.shape[0], width, height)
+    grid = Grid(features.shape[0], width, height, TILE)
     inputs = means2d, conics, opacities, features, depths, radii
     scene = tiles.arrange(*inputs, grid=grid)
     total = jnp.sum(features_out * d_features_out, axis=-1)
     total = (total + transmittance * d_transmittance)[..., None]
-    light = _full_light(grid, features.dtype)
+    light = tiles.full_light(grid, features.dtype)
     state = light, tiles.cut(total, grid)[:, 0], tiles.cut(d_features_out, grid)
     step = functools.partial(_blend_backward, max_alpha=max_alpha)
-    d_rows = jnp.zeros_like(scene.rows)
-    _, d_rows = _sweep(scene, state, step, d_rows, grid, capacity)
-    d_rows = d_rows.reshape(*scene.order.shape, -1)
-    view = jnp.arange(grid.views)[:, None]
-    d_rows = jnp.zeros_like(d_rows).at[view, scene.order].set(d_rows)
+    carry = state, jnp.zeros_like(scene.rows)
+    _, d_rows = _sweep(scene, carry, step, grid, capacity)
+    d_rows = tiles.by_gaussian(scene, d_rows)
     return d_rows[..., :2], d_rows[..., 2:5], d_rows[..., 5], d_rows[..., SHAPE:]
-
-
-def _full_light(grid: Grid, dtype: np.dtype) -> Float[Array, "t p"]:
-    """1 at the pixels of the images, 0 at the padding of their tiles."""
-    ones = jnp.ones((grid.views, grid.height, grid.width, 1), dtype)
-    return tiles.cut(ones, grid)[:, 0]
 
 
 def _blend(state: State, slots: Slots, *, max_alpha: float) -> tuple[State, None]:
@@ -146,7 +139,7 @@ def _blend(state: State, slots: Slots, *, max_alpha: float) -> tuple[State, None
 
     def one(k: Int[Array, ""], state: State) -> State:
         light, seen = state
-        light, weight = _pass(light, _at(alphas, k))
+        light, weight = tiles.attenuate(light, _at(alphas, k))
         return light, seen + _at(slots.features, k)[..., None] * weight[:, None]
 
     return jax.lax.fori_loop(0, CHUNK, one, state, unroll=2), None
@@ -163,7 +156,7 @@ def _blend_backward(
     def one(k: Int[Array, ""], state: State) -> State:
         light, behind, weights, d_sigmas = state
         alpha = _at(alphas, k)
-        light, weight = _pass(light, alpha)
+        light, weight = tiles.attenuate(light, alpha)
         gained = weight * _at(seen, k)
         behind = behind - gained
         d_sigma = alpha * behind / (1 - alpha) - gained
@@ -178,19 +171,10 @@ def _blend_backward(
     return (light, behind, cotangent), d_rows
 
 
-def _pass(
-    light: Float[Array, "t p"], alpha: Float[Array, "t p"]
-) -> tuple[Float[Array, "t p"], Float[Array, "t p"]]:
-    """The light behind one splat and the splat's weight."""
-    passed = light * (1 - alpha)
-    lit = passed > LIGHT_MIN
-    return jnp.where(lit, passed, -jnp.abs(light)), jnp.where(lit, alpha * light, 0)
-
-
 def _alphas(slots: Slots, max_alpha: float) -> Float[Array, "t k p"]:
     """The alpha of every slot at every pixel of its tile."""
     a, b, c = jnp.split(slots.conic, 3, axis=-1)
-    u, v = tiles.pixels(slots.mean.dtype)
+    u, v = tiles.pixels(TILE, slots.mean.dtype)
     dx, dy = slots.mean[..., :1] - u, slots.mean[..., 1:] - v
     sigma = 0.5 * (a * dx * dx + c * dy * dy) + b * dx * dy
     raw = slots.opacity[..., None] * jnp.exp(-sigma)
@@ -200,7 +184,7 @@ def _alphas(slots: Slots, max_alpha: float) -> Float[Array, "t k p"]:
 
 def _d_shapes(d_sigmas: Float[Array, "t k p"], slots: Slots) -> Float[Array, "t k 6"]:
     """Cotangents of mean, conic and opacity from six moments of dL/dsigma."""
-    u, v = tiles.pixels(d_sigmas.dtype)
+    u, v = tiles.pixels(TILE, d_sigmas.dtype)
     powers = np.stack([np.ones_like(u), u, v, u * u, u * v, v * v])
     moments = jnp.einsum("tkp,mp->tkm", d_sigmas, powers, precision=HIGHEST)
     one, mu, mv, muu, muv, mvv = jnp.moveaxis(moments, -1, 0)
@@ -225,34 +209,21 @@ def _put(
 
 def _sweep(
     scene: Scene,
-    state: State,
+    carry: tuple[State, PyTree],
     step: Step,
-    d_rows: PyTree,
     grid: Grid,
     capacity: int | None,
 ) -> tuple[State, PyTree]:
     """Runs `step` over all slots front to back; sums the row cotangents."""
-    capacity = capacity or tiles.default_capacity(scene.order.shape[1], grid)
-    total = jnp.max(scene.slots)
 
-    def unfinished(carry: tuple[Array, State, PyTree]) -> Bool[Array, ""]:
-        base, state, _ = carry
-        return (base < total) & jnp.any(state[0] > 0)
+    def paint(layer: Layer, _: Array, carry: tuple[State, PyTree]) -> PyTree:
+        return _sweep_layer(scene, layer, step, carry, grid)
 
-    def one_layer(carry: tuple[Array, State, PyTree]) -> tuple[Array, State, PyTree]:
-        base, state, d_rows = carry
-        layer = tiles.layer(scene, base, grid=grid, capacity=capacity)
-        state, d_rows = _sweep_layer(scene, layer, state, step, d_rows, grid)
-        left = total - base
-        return base + jnp.minimum(capacity, left), state, d_rows
-
-    start = jnp.zeros((), jnp.int32), state, d_rows
-    _, state, d_rows = jax.lax.while_loop(unfinished, one_layer, start)
-    return state, d_rows
+    return tiles.sweep(scene, carry, paint, grid=grid, capacity=capacity)
 
 
 def _sweep_layer(
-    scene: Scene, layer: Layer, state: State, step: Step, d_rows: PyTree, grid: Grid
+    scene: Scene, layer: Layer, step: Step, carry: tuple[State, PyTree], grid: Grid
 ) -> tuple[State, PyTree]:
     """One layer onto what lies in front of it, GROUP tiles at a time, longest first."""
     count = layer.starts.size
@@ -289,7 +260,7 @@ def _sweep_layer(
         state = jax.tree.map(lambda x, y: x.at[tile].set(y, mode="drop"), state, part)
         return (state, d_rows), None
 
-    swept, _ = jax.lax.scan(one_group, (state, d_rows), tile.reshape(groups, GROUP))
+    swept, _ = jax.lax.scan(one_group, carry, tile.reshape(groups, GROUP))
     return swept
 
 
