@@ -1,13 +1,13 @@
 """`render`: splats and cameras to images, alpha and depth, differentiable throughout.
 
 Projection and color are plain jax, and autodiff gives their gradients; compositing is
-one `custom_vjp` over a backend in `kernels/`. Red, green, blue and z are blended alike,
-as four features; the background is added behind what they leave.
+one `custom_vjp` over a backend in `kernels/`. Red, green, blue, z and, if asked for, the
+tags are blended alike, as features; the background is added behind what they leave.
 """
 
 import functools
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +17,13 @@ from aw_jax.core.pytrees import pytree, replace
 from aw_jax.geometry.cameras import Cameras
 from aw_jax.splat import projection
 from aw_jax.splat.gaussians import Splat
-from aw_jax.splat.kernels import native, xla
+from aw_jax.splat.kernels import native, pallas, xla
 from aw_jax.splat.projection import Projected
 from aw_jax.splat.settings import RenderSettings
 
 ALPHA_FLOOR = 1e-10
 DEFAULT = RenderSettings()
+Backend = Literal["native", "xla", "pallas"]
 
 
 @pytree
@@ -48,6 +49,16 @@ class Rendering:
     depth: Float[Array, "*v h w"]
     """z in the camera's frame, world units; 0 where nothing is seen."""
     stats: RenderStats
+    tagged: Float[Array, "*v h w"] | None = None
+    """Weighted sum of the Gaussians' tags, the background's being 0."""
+
+
+class PerView(NamedTuple):
+    """What a caller of `render` says of every Gaussian in every view."""
+
+    screen_offsets: Float[Array, "v g 2"] | None
+    depth_offsets: Float[Array, "v g"] | None
+    tags: Float[Array, "v g"] | None
 
 
 @pytree
@@ -67,18 +78,26 @@ def render(
     settings: RenderSettings = DEFAULT,
     background: Float[Array, " 3"] | None = None,
     screen_offsets: Float[Array, "*v g 2"] | None = None,
+    depth_offsets: Float[Array, "*v g"] | Float[Array, " g"] | None = None,
+    tagged: Float[Array, "*v g"] | Float[Array, " g"] | None = None,
 ) -> Rendering:
     """Renders `splat` from every camera of any batch.
 
-    Gradients reach the splat, the poses and intrinsics of the cameras, and `background`
-    (black if None). `screen_offsets` (pixels) move the projected means; pass zeros, and
-    their cotangent is dL/dmean on the screen, which densification thresholds.
+    Gradients reach the splat, the poses and intrinsics of the cameras, `background`
+    (black if None) and `tagged`. `screen_offsets` (pixels) move the projected means;
+    pass zeros, and their cotangent is dL/dmean on the screen, which densification
+    thresholds. `depth_offsets` (world units) are added to z where Gaussians are sorted
+    and nowhere else: they blend in a wrong order, as in popping. `tagged` (0 to 1; in
+    one view or in all) asks how much of each pixel comes of tagged Gaussians.
     """
     batch = cameras.intrinsics.shape[:-2]
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[-2:]), cameras)
     if screen_offsets is not None:
         screen_offsets = screen_offsets.reshape(-1, *screen_offsets.shape[-2:])
-    projected, features = _prepare(splat, flat, screen_offsets, settings)
+    per_view = PerView(
+        screen_offsets, _in_each(depth_offsets, batch), _in_each(tagged, batch)
+    )
+    projected, features = _prepare(splat, flat, per_view, settings)
     screen = (cameras.width, cameras.height)
     blended = composite(settings, screen, projected, features)
     radii = jnp.max(projected.radii, axis=-1)
@@ -86,19 +105,33 @@ def render(
     return jax.tree.map(lambda x: x.reshape(*batch, *x.shape[1:]), rendering)
 
 
+def _in_each(
+    values: Float[Array, "*v g"] | None, batch: tuple[int, ...]
+) -> Float[Array, "v g"] | None:
+    """One row for each view of the batch, which may share one."""
+    if values is None:
+        return None
+    count = values.shape[-1]
+    return jnp.broadcast_to(values, (*batch, count)).reshape(-1, count)
+
+
 @functools.partial(jax.jit, static_argnames="settings")
 def _prepare(
-    splat: Splat,
-    cameras: Cameras,
-    screen_offsets: Float[Array, "v g 2"] | None,
-    settings: RenderSettings,
-) -> tuple[Projected, Float[Array, "v g 4"]]:
+    splat: Splat, cameras: Cameras, per_view: PerView, settings: RenderSettings
+) -> tuple[Projected, Float[Array, "v g c"]]:
+    """What to composite: color, z and tags, sorted by z and its offsets."""
     projected = projection.project(splat, cameras, settings)
-    if screen_offsets is not None:
-        means2d = projected.means2d + screen_offsets
+    if per_view.screen_offsets is not None:
+        means2d = projected.means2d + per_view.screen_offsets
         projected = replace(projected, means2d=means2d)
     color = projection.shade(splat, cameras, settings)
-    return projected, jnp.concatenate([color, projected.depths[..., None]], axis=-1)
+    features = [color, projected.depths[..., None]]
+    if per_view.tags is not None:
+        features.append(per_view.tags[..., None])
+    if per_view.depth_offsets is not None:
+        depths = projected.depths + per_view.depth_offsets
+        projected = replace(projected, depths=depths)
+    return projected, jnp.concatenate(features, axis=-1)
 
 
 @functools.partial(jax.jit, static_argnames="settings")
@@ -117,7 +150,8 @@ def _finish(
     stats = RenderStats(
         radii=radii, intersections=blended.intersections, overflow=blended.overflow
     )
-    return Rendering(color=color, alpha=alpha, depth=depth, stats=stats)
+    tagged = blended.features[..., 4] if blended.features.shape[-1] > 4 else None
+    return Rendering(color=color, alpha=alpha, depth=depth, stats=stats, tagged=tagged)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -185,8 +219,11 @@ def _inputs(projected: Projected, features: Array) -> tuple[Array, ...]:
     return p.means2d, p.conics, p.opacities, features, p.depths, p.radii
 
 
-def _backend(settings: RenderSettings, dtype: jnp.dtype) -> Literal["native", "xla"]:
-    """Auto: the native kernel on a CPU that can have it, which computes in float32."""
+def _backend(settings: RenderSettings, dtype: jnp.dtype) -> Backend:
+    """Auto: the native kernel on a CPU that can have it, which computes in float32.
+
+    On a GPU XLA's, until one has timed Pallas'.
+    """
     if settings.backend != "auto":
         return settings.backend
     suits = jax.default_backend() == "cpu" and dtype == jnp.float32
@@ -211,14 +248,14 @@ def _kernel(
 @functools.cache
 def _foldable(
     name: Literal["forward", "backward"],
-    backend: Literal["native", "xla"],
+    backend: Backend,
     width: int,
     height: int,
     max_alpha: float,
     capacity: int | None,
 ) -> Callable:
     """A kernel whose `jax.vmap` is one call with more views."""
-    module = native if backend == "native" else xla
+    module = {"native": native, "xla": xla, "pallas": pallas}[backend]
     kernel = functools.partial(
         getattr(module, name),
         width=width,

@@ -13,6 +13,12 @@ from aw_jax.geometry.cameras import Cameras
 from aw_jax.splat.gaussians import Splat, sh_degree
 from aw_jax.splat.settings import RenderSettings
 
+Images = tuple[
+    Float[Array, "h w 3"],
+    Float[Array, "h w"],
+    Float[Array, "h w"],
+    Float[Array, "h w"],
+]
 
 def render(
     splat: Splat,
@@ -21,8 +27,10 @@ def render(
     settings: RenderSettings,
     background: Float[Array, " 3"],
     screen_offsets: Float[Array, "g 2"],
-) -> tuple[Float[Array, "h w 3"], Float[Array, "h w"], Float[Array, "h w"]]:
-    """Color, alpha and depth from one camera, differentiable in everything."""
+    depth_offsets: Float[Array, " g"],
+    tagged: Float[Array, " g"],
+) -> Images:
+    """Color, alpha, depth and tags from one camera, differentiable in everything."""
     pose, k = camera.camera_from_world, camera.intrinsics
     local = splat.means @ pose[:3, :3].T + pose[:3, 3]
     z = local[:, 2]
@@ -37,8 +45,10 @@ def render(
         opacities = opacities * jnp.sqrt(jnp.clip(ratio, 0.005**2))
     raw = _raw_alphas(means2d, jnp.linalg.inv(wide), opacities, camera)
     raw = jnp.where(drawn[:, None, None], raw, 0)
-    features = jnp.concatenate([_colors(splat, pose, settings), z[:, None]], axis=1)
-    return _blend(raw, features, jnp.argsort(z, stable=True), settings, background)
+    color = _colors(splat, pose, settings)
+    features = jnp.concatenate([color, z[:, None], tagged[:, None]], axis=1)
+    order = jnp.argsort(z + depth_offsets, stable=True)
+    return _blend(raw, features, order, settings, background)
 
 
 def _screen_covariances(
@@ -94,11 +104,11 @@ def _raw_alphas(
 
 def _blend(
     raw: Float[Array, "g h w"],
-    features: Float[Array, "g 4"],
+    features: Float[Array, "g 5"],
     order: Array,
     settings: RenderSettings,
     background: Float[Array, " 3"],
-) -> tuple[Float[Array, "h w 3"], Float[Array, "h w"], Float[Array, "h w"]]:
+) -> Images:
     raw, features = raw[order], features[order]
     alpha = jnp.where(raw >= 1 / 255, jnp.minimum(raw, settings.max_alpha), 0)
     passed = jnp.cumprod(1 - alpha, axis=0)
@@ -110,7 +120,7 @@ def _blend(
     depth = seen[..., 3]
     if settings.depth == "expected":
         depth = depth / jnp.maximum(total, 1e-10)
-    return color, total, depth
+    return color, total, depth, seen[..., 4]
 
 
 def _lit(passed: Float[Array, "g h w"]) -> Bool[Array, "g h w"]:

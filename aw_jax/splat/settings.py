@@ -22,7 +22,10 @@ class RenderSettings:
     """Use only harmonics up to this degree; None: all that the splat stores."""
     depth: Literal["expected", "accumulated"] = "expected"
     """Mean z of what is seen, or the sum of weights times z."""
-    backend: Literal["auto", "native", "xla"] = "auto"
-    """Compositing kernel; auto takes the native one on a CPU that has it."""
+    backend: Literal["auto", "native", "xla", "pallas"] = "auto"
+    """Compositing kernel. Auto: native on a CPU that has it, else XLA's.
+
+    Pallas' is meant for GPUs and has never run on one; a CPU interprets it, slowly.
+    """
     capacity: int | None = None
-    """XLA backend: splat-tile pairs sorted at once; more take more passes."""
+    """XLA and Pallas: splat-tile pairs sorted at once; more take more passes."""

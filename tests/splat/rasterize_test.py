@@ -23,8 +23,12 @@ from aw_jax.splat.rasterize import RenderSettings, render
 
 COUNT, WIDTH, HEIGHT = 120, 45, 37
 XLA = RenderSettings(backend="xla")
+BACKENDS = [XLA, RenderSettings(backend="pallas", capacity=100)]
+if native.available():
+    BACKENDS.append(RenderSettings(backend="native"))
 BACKGROUND = np.asarray([0.2, 0.5, 0.9])
 LEAVES = "means log_scales quats logit_opacities sh poses intrinsics background offsets"
+LEAVES = (*LEAVES.split(), "depth_offsets", "tagged")
 
 
 def random_splat(seed, count=COUNT, *, size=0.12, spread=1.0, opacity=0.0, degree=3):
@@ -92,50 +96,62 @@ def cast(tree, dtype):
 
 def cotangents(seed=9):
     draw = np.random.default_rng(seed)
-    return [draw.normal(size=(HEIGHT, WIDTH, *tail)) for tail in ((3,), (), ())]
+    return [draw.normal(size=(HEIGHT, WIDTH, *tail)) for tail in ((3,), (), (), ())]
 
 
 def scalar(outputs, weights):
-    return sum(jnp.sum(x * w) for x, w in zip(outputs, weights, strict=True))
+    return sum(jnp.sum(x * w) for x, w in zip(outputs, weights, strict=False))
 
 
-def fast(splat, camera, background, offsets, settings):
+def fast(splat, camera, background, *per_gaussian, settings):
+    offsets, depth_offsets, tagged = per_gaussian
     images = render(
         splat,
         camera,
         settings=settings,
         background=background,
         screen_offsets=offsets,
+        depth_offsets=depth_offsets,
+        tagged=tagged,
     )
-    return images.color, images.alpha, images.depth
+    return images.color, images.alpha, images.depth, images.tagged
 
 
-def slow(splat, camera, background, offsets, settings):
+def slow(splat, camera, background, *per_gaussian, settings):
+    offsets, depth_offsets, tagged = per_gaussian
     return reference.render(
         splat,
         camera,
         settings=settings,
         background=background,
         screen_offsets=offsets,
+        depth_offsets=depth_offsets,
+        tagged=tagged,
     )
+
+
+def per_gaussian(count=COUNT, shuffle=0.0):
+    """Offsets on the screen and in depth, of this deviation, and tags."""
+    draw = np.random.default_rng(2)
+    depth_offsets = draw.normal(0, shuffle, count)
+    return np.zeros((count, 2)), depth_offsets, draw.uniform(0, 1, count)
 
 
 @functools.partial(jax.jit, static_argnames=("renderer", "settings"))
 def outputs_and_gradients(renderer, arguments, weights, settings):
     def loss(arguments):
-        outputs = renderer(*arguments, settings)
+        outputs = renderer(*arguments, settings=settings)
         return scalar(outputs, weights), outputs
 
     (_, outputs), gradients = jax.value_and_grad(loss, has_aux=True)(arguments)
     return outputs, gradients
 
 
-def both(scene, settings):
+def both(scene, settings, shuffle=0.0):
     """Outputs and gradients, ours in float32 and the oracle's in float64."""
-    count = len(scene[0]["means"])
 
     def run(renderer, settings, dtype):
-        fixed = cast((BACKGROUND, np.zeros((count, 2))), dtype)
+        fixed = cast((BACKGROUND, *per_gaussian(shuffle=shuffle)), dtype)
         arguments = (*build(scene, dtype), *fixed)
         weights = cast(cotangents(), dtype)
         out = outputs_and_gradients(renderer, arguments, weights, settings)
@@ -143,84 +159,127 @@ def both(scene, settings):
 
     ours = run(fast, settings, np.float32)
     with jax.enable_x64():
-        return ours, run(slow, settings, np.float64)
+        oracles = replace(settings, backend="auto", capacity=None)
+        return ours, run(slow, oracles, np.float64)
 
 
 def assert_images_close(ours, oracle):
     """Expected depth is a quotient by alpha: there its error counts times alpha."""
-    color, alpha, depth = (np.abs(a - b) for a, b in zip(ours, oracle, strict=True))
-    for error in (color, alpha, depth * oracle[1]):
+    errors = [np.abs(a - b) for a, b in zip(ours, oracle, strict=True)]
+    errors[2] *= oracle[1]
+    for error in errors:
         assert error.mean() < 1e-6
         assert np.mean(error < 1e-5) > 0.999
 
 
 def assert_gradients_close(ours, oracle):
-    pairs = zip(
-        LEAVES.split(), jax.tree.leaves(ours), jax.tree.leaves(oracle), strict=True
-    )
-    for name, a, b in pairs:
+    ours, oracle = jax.tree.leaves(ours), jax.tree.leaves(oracle)
+    for name, a, b in zip(LEAVES[: len(ours)], ours, oracle, strict=True):
+        if name == "depth_offsets":  # they change the order alone
+            assert not a.any()
+            continue
         error = np.linalg.norm(a - b) / np.linalg.norm(b)
         limit = 1e-3 if name in ("poses", "intrinsics") else 1e-4
         assert error < limit, f"{name}: relative error {error:.1e}"
 
 
+@pytest.mark.parametrize("settings", BACKENDS, ids=lambda s: s.backend)
 @pytest.mark.parametrize("name", SCENES)
-def test_images_and_gradients_match_the_oracle(name):
-    (ours, gradients), (oracle, expected) = both(SCENES[name](), XLA)
+def test_images_and_gradients_match_the_oracle(name, settings):
+    (ours, gradients), (oracle, expected) = both(SCENES[name](), settings)
     assert oracle[1].max() > 0.3, "the scene shows nothing"
     assert_images_close(ours, oracle)
     assert_gradients_close(gradients, expected)
 
 
-def test_antialiasing_low_pass_degree_and_accumulated_depth_match_the_oracle():
+def test_every_option_at_once_matches_the_oracle():
+    """Among them an order by depth that is wrong in many places."""
     settings = RenderSettings(
         backend="xla",
+        near=2.2,
+        far=3.8,
         antialiased=True,
         low_pass=0.1,
         depth="accumulated",
         max_alpha=0.999,
         sh_degree=2,
     )
-    scene = random_splat(7, size=0.03, opacity=3.0), camera(pose())
-    (ours, gradients), (oracle, expected) = both(scene, settings)
+    scene = random_splat(7, size=0.05, opacity=3.0), camera(pose())
+    (ours, gradients), (oracle, expected) = both(scene, settings, shuffle=0.3)
     assert_images_close(ours, oracle)
     assert_gradients_close(gradients, expected)
 
 
-@pytest.mark.skipif(not native.available(), reason="needs a C++ compiler")
-def test_native_backend_matches_the_oracle_too():
-    settings = RenderSettings(backend="native")
-    (ours, gradients), (oracle, expected) = both(SCENES["random"](), settings)
+@pytest.mark.parametrize("settings", BACKENDS, ids=lambda s: s.backend)
+def test_a_wrong_order_matches_the_oracle_and_differs_from_the_right_one(settings):
+    (right, _), _ = both(SCENES["opaque stack"](), settings)
+    (ours, _), (oracle, _) = both(SCENES["opaque stack"](), settings, shuffle=0.3)
     assert_images_close(ours, oracle)
-    assert_gradients_close(gradients, expected)
+    assert np.abs(ours[0] - right[0]).max() > 0.1
+
+
+def test_without_a_low_pass_filter_a_splat_shrinks_to_its_own_size():
+    """A round splat of a tenth of a pixel, on a pixel's centre, covers just that."""
+    splat = random_splat(0, count=1)
+    splat["means"][:] = [[0.5 / 45, 0.5 / 49.5, 1.0]]
+    splat["log_scales"][:] = np.log(0.1 / 45)
+    view = camera(np.eye(4), center=(20.0, 20.0))
+    covered = [
+        render(*build((splat, view)), settings=RenderSettings(low_pass=width)).alpha > 0
+        for width in (0.0, 0.3)
+    ]
+    assert covered[0].sum() == 1
+    assert covered[0][20, 20]
+    assert covered[1].sum() > 1
+
+
+def test_tags_of_all_are_alpha_and_those_of_two_halves_add_up_to_it():
+    splat, view = build(SCENES["random"]())
+    half = jnp.asarray(np.arange(COUNT) % 2, jnp.float32)
+    images = [
+        render(splat, view, tagged=tags) for tags in (jnp.ones(COUNT), half, 1 - half)
+    ]
+    whole, one, other = (np.asarray(seen.tagged) for seen in images)
+    np.testing.assert_allclose(whole, images[0].alpha, atol=1e-6)
+    np.testing.assert_allclose(one + other, whole, atol=1e-6)
+    assert min(one.max(), other.max()) > 0.3
+    assert render(splat, view).tagged is None
 
 
 def test_gradient_matches_finite_differences():
-    """Along a random direction, in float64; no pair crosses 1/255 within the step."""
+    """Along random directions, in float64; no pair crosses 1/255 within the step.
+
+    One moves everything, one the pose alone, one the intrinsics alone.
+    """
     scene = random_splat(8, count=20, size=0.3, degree=1), camera(pose())
     draw = np.random.default_rng(1)
     with jax.enable_x64():
         weights = cast(cotangents(), np.float64)
-        fixed = cast((BACKGROUND, np.zeros((20, 2))), np.float64)
+        fixed = cast((BACKGROUND, *per_gaussian(20)), np.float64)
         start = (*build(scene, np.float64), *fixed)
         along = jax.tree.map(lambda x: jnp.asarray(draw.normal(size=x.shape)), start)
+        still = jax.tree.map(jnp.zeros_like, start)
+        moved = ("camera_from_world", "intrinsics")
+        cameras = [replace(still[1], **{n: getattr(along[1], n)}) for n in moved]
 
         @jax.jit
-        def loss(step):
+        def loss(step, along):
             at = jax.tree.map(lambda x, d: x + step * d, start, along)
-            return scalar(fast(*at, XLA), weights)
+            return scalar(fast(*at, settings=XLA), weights)
 
-        slope = jax.jit(jax.grad(loss))(0.0)
+        slope = jax.jit(jax.grad(loss))
         h = 1e-7
-        difference = (loss(h) - loss(-h)) / (2 * h)
-        np.testing.assert_allclose(slope, difference, rtol=1e-5)
+        for way in (along, *((still[0], c, *still[2:]) for c in cameras)):
+            difference = (loss(h, way) - loss(-h, way)) / (2 * h)
+            assert abs(difference) > 1
+            np.testing.assert_allclose(slope(0.0, way), difference, rtol=1e-5)
 
 
 @pytest.mark.parametrize("capacity", [100, 500])
 def test_any_capacity_gives_the_whole_image(capacity):
     splat, view = build(SCENES["random"]())
-    weights, offsets = cast(cotangents(), np.float32), jnp.zeros((COUNT, 2))
-    arguments = (splat, view, jnp.asarray(BACKGROUND, jnp.float32), offsets)
+    weights = cast(cotangents(), np.float32)
+    arguments = (splat, view, *cast((BACKGROUND, *per_gaussian()), np.float32))
     whole = outputs_and_gradients(fast, arguments, weights, XLA)
     settings = RenderSettings(backend="xla", capacity=capacity)
     parts = outputs_and_gradients(fast, arguments, weights, settings)
@@ -240,13 +299,24 @@ def views():
 
 
 def test_batch_and_vmap_equal_a_stack_of_single_views():
+    """Depth offsets of each view, tags of all."""
     splat, many = views()
-    draw = jax.jit(functools.partial(render, settings=XLA))
-    singles = [draw(splat, many[i]) for i in range(3)]
+    offsets = jnp.asarray(np.random.default_rng(3).normal(size=(3, COUNT)), jnp.float32)
+    tagged = jnp.linspace(0, 1, COUNT)
+
+    @jax.jit
+    def draw(splat, view, offsets):
+        return render(splat, view, settings=XLA, depth_offsets=offsets, tagged=tagged)
+
+    singles = [draw(splat, many[i], offsets[i]) for i in range(3)]
     stack = jax.tree.map(lambda *x: jnp.stack(x), *singles)
-    batch = draw(splat, many)
-    mapped = jax.jit(jax.vmap(draw, in_axes=(None, 0)))(splat, many)
-    nested = draw(splat, jax.tree.map(lambda x: x[None, :, None], many))
+    batch = draw(splat, many, offsets)
+    mapped = jax.jit(jax.vmap(draw, in_axes=(None, 0, 0)))(splat, many, offsets)
+    nested = draw(
+        splat,
+        jax.tree.map(lambda x: x[None, :, None], many),
+        offsets[None, :, None],
+    )
     assert nested.color.shape == (1, 3, 1, HEIGHT, WIDTH, 3)
     for other in (batch, mapped, jax.tree.map(lambda x: x[0, :, 0], nested)):
         for a, b in zip(*map(jax.tree.leaves, (stack, other)), strict=True):
@@ -310,11 +380,17 @@ def test_expected_depth_of_a_wall_is_its_distance():
     assert not images.depth[images.alpha == 0].any()
 
 
-def test_second_call_compiles_nothing():
+@pytest.mark.parametrize("settings", BACKENDS, ids=lambda s: s.backend)
+def test_second_call_compiles_nothing(settings):
     splat, view = build(SCENES["random"]())
     other = jax.tree.map(lambda x: x * 1.01, view)
-    functions: Any = (rasterize._prepare, rasterize._finish, rasterize.xla.forward)
-    render(splat, view, settings=XLA)
+    kernel: Any = {
+        "xla": rasterize.xla.forward,
+        "pallas": rasterize.pallas.forward,
+        "native": native._forward,
+    }[settings.backend]
+    functions: Any = (rasterize._prepare, rasterize._finish, kernel)
+    render(splat, view, settings=settings)
     before = [function._cache_size() for function in functions]
-    render(splat, other, settings=RenderSettings(backend="xla"))
+    render(splat, other, settings=replace(settings))
     assert before == [function._cache_size() for function in functions]

@@ -142,8 +142,8 @@ def assert_gradients_close(found, wanted, tolerance=1e-4):
         assert error <= tolerance * np.linalg.norm(theirs) + 1e-7, (name, error)
 
 
-def assert_matches_dense(scene, width, height, max_alpha=0.99):
-    image, left, grads = run(scene, width, height, max_alpha)
+def assert_matches_dense(scene, width, height, max_alpha=0.99, module=native):
+    image, left, grads = run(scene, width, height, max_alpha, module)
     outer = cotangents(image, left)
     for v in range(image.shape[0]):
         wanted, wanted_left = dense_forward(view(scene, v), width, height, max_alpha)
