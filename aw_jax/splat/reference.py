@@ -20,6 +20,7 @@ Images = tuple[
     Float[Array, "h w"],
 ]
 
+
 def render(
     splat: Splat,
     camera: Cameras,

@@ -164,7 +164,10 @@ def _interpreted() -> bool:
 
 
 def _triton() -> Any:
-    """Selects the lowering; jax 0.11 calls it deprecated, so its loss must be plain."""
+    """Selects Pallas' Triton lowering, which jax 0.11 deprecates.
+
+    Imported here, so that a jax without it loses this backend alone.
+    """
     if jax.default_backend() == "tpu":
         raise UserError(
             'RenderSettings.backend: "pallas" expected a GPU, got a TPU; choose '

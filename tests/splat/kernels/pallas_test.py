@@ -5,7 +5,9 @@ has run on a GPU: that the kernels lower for one says only that Triton knows all
 their operations.
 """
 
+import functools
 import runpy
+import types
 from pathlib import Path
 
 import jax
@@ -21,8 +23,15 @@ scene, on_device, on_screen = (
 )
 
 
-def test_many_gaussians_match_dense():
-    DENSE["assert_matches_dense"](scene(500, 48, 32, seed=1), 48, 32, module=pallas)
+def test_many_gaussians_in_two_views_match_dense_though_lists_take_more_windows():
+    many, capacity = scene(500, 48, 32, views=2, seed=1), 300
+    module = types.SimpleNamespace(
+        forward=functools.partial(pallas.forward, capacity=capacity),
+        backward=functools.partial(pallas.backward, capacity=capacity),
+    )
+    slots = module.forward(*on_device(many), **on_screen(48, 32))[2]
+    assert slots.min() > 2 * capacity
+    DENSE["assert_matches_dense"](many, 48, 32, module=module)
 
 
 def test_kernels_lower_to_triton_for_a_gpu(monkeypatch):
