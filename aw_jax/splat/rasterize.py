@@ -1,7 +1,7 @@
 """`render`: splats and cameras to images, alpha and depth, differentiable throughout.
 
 Projection and color are plain jax, and autodiff gives their gradients; compositing is
-one `custom_vjp` over a backend in `kernels/`. Red, green, blue, z and, if asked for, the
+one `custom_vjp` over a backend in `kernels/`. Red, green, blue, z and, if asked for,
 tags are blended alike, as features; the background is added behind what they leave.
 """
 
