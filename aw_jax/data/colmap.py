@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from aw_jax.core.errors import UserError
-from aw_jax.data import colmap_bin, colmap_txt
+from aw_jax.data import colmap_bin, colmap_txt, masks
 from aw_jax.data.colmap_model import ColmapCamera, ColmapImage, ColmapPoints
 from aw_jax.data.photo_files import check_is_image, existing, photo_folder
 from aw_jax.data.views import PointCloud, Scene, View, sorted_names, warn_of_missing
@@ -47,12 +47,21 @@ def read_scene(root: Path, model: Path, *, folder: str | None = None) -> Scene:
     present.sort(key=lambda image: image.name.encode())
     points_file = model / f"points3D{suffix}"
     points = reader.read_points(points_file) if points_file.is_file() else None
+    views = [
+        _view(
+            image,
+            cameras,
+            paths[image.name],
+            masks.beside(root, photos, paths[image.name]),
+            model,
+        )
+        for image in present
+    ]
+    masks.warn_of_unused(root, views)
     return Scene(
         path=root,
         kind="colmap",
-        views=tuple(
-            _view(image, cameras, paths[image.name], model) for image in present
-        ),
+        views=tuple(views),
         missing=tuple(missing),
         points=None if points is None else _cloud(points, present),
     )
@@ -73,6 +82,7 @@ def _view(
     image: ColmapImage,
     cameras: dict[int, ColmapCamera],
     path: Path,
+    mask: Path | None,
     model: Path,
 ) -> View:
     if image.camera_id not in cameras:
@@ -90,6 +100,7 @@ def _view(
         distortion=camera.distortion,
         width=camera.width,
         height=camera.height,
+        mask_path=mask,
     )
 
 

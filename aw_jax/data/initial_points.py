@@ -7,7 +7,7 @@
 
 Points at random fill up what is found to a least number. They lie inside the training
 views' frusta, at the depths of the points found or, where these are too few, around the
-place the cameras look at.
+place the cameras look at. What a mask blackens gives no point but these.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,11 +16,12 @@ from typing import Literal
 
 import numpy as np
 
-from aw_jax.core.arrays import Float
+from aw_jax.core.arrays import Bool, Float
 from aw_jax.core.errors import UserError
 from aw_jax.data.frusta import sample_frusta
+from aw_jax.data.photos import load_photo
 from aw_jax.data.triangulation import TriangulationConfig, triangulate
-from aw_jax.data.views import Scene
+from aw_jax.data.views import Scene, View
 
 Points = tuple[Float[np.ndarray, "p 3"], Float[np.ndarray, "p 3"]]
 
@@ -82,14 +83,33 @@ def initial_points(
 
 
 def _seen_by(scene: Scene, train: Iterable[str]) -> Points:
-    """The model's points that a training view observes."""
+    """The model's points that a training view observes where its mask lets it."""
     if scene.points is None or scene.points.observations is None:
         raise UserError(
             f"{scene.path}: initial_points.protocol=filter needs a COLMAP model with"
             " points3D; use triangulate."
         )
-    names = set(train)
-    seeing = [i for i, view in enumerate(scene.views) if view.name in names]
-    point, view = scene.points.observations.T
-    seen = np.unique(point[np.isin(view, seeing)])
+    names, cloud = set(train), scene.points
+    point, seen_by = scene.points.observations.T
+    seen = [np.empty(0, np.int64)]
+    for index, view in enumerate(scene.views):
+        if view.name in names:
+            mine = point[seen_by == index]
+            seen.append(mine[_counts(view, cloud.positions[mine])])
+    seen = np.unique(np.concatenate(seen))
     return scene.points.positions[seen], scene.points.colors[seen] / 255
+
+
+def _counts(
+    view: View, points: Float[np.ndarray, "p 3"]
+) -> Bool[np.ndarray, " p"] | slice:
+    """Which points, all before the camera, fall on pixels that count."""
+    if view.mask_path is None:
+        return slice(None)
+    photo = load_photo(view)
+    local = points @ view.camera_from_world[:3, :3].T + view.camera_from_world[:3, 3]
+    pixels = local @ photo.intrinsics.T
+    pixels = pixels[:, :2] / np.maximum(pixels[:, 2:], 1e-9)
+    height, width = photo.known.shape
+    at = pixels.clip(0, [width - 1, height - 1]).astype(int)
+    return photo.known[at[:, 1], at[:, 0]]

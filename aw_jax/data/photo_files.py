@@ -1,5 +1,6 @@
 """Where a capture's photos lie on disk."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -30,6 +31,11 @@ def photo_folder(root: Path, wanted: str | None) -> Path:
 def existing(path: Path) -> Path | None:
     """`path` if it is a file, else with the first known suffix that makes it one."""
     candidates = [path, *(Path(f"{path}{suffix}") for suffix in _SUFFIXES)]
+    return first_file(candidates)
+
+
+def first_file(candidates: Iterable[Path]) -> Path | None:
+    """The first of the paths that is a file; None if none is."""
     try:
         return next((c for c in candidates if c.is_file()), None)
     except (OSError, ValueError):  # a name no file can have

@@ -2,7 +2,8 @@
 
 One photo is decoded at a time. Undistortion happens at the size of the file and keeps
 fx, fy, cx, cy and the size; the downscale after it averages areas, and scales fx and cx
-with the width, fy and cy with the height (pixel centres at +0.5).
+with the width, fy and cy with the height (pixel centres at +0.5). A mask goes the same
+way, and a pixel counts only if nothing masked went into it.
 """
 
 import math
@@ -16,18 +17,23 @@ import numpy as np
 
 from aw_jax.core.arrays import Array, Bool, Float, UInt8
 from aw_jax.core.errors import UserError
+from aw_jax.data.masks import check_used, read_mask
 from aw_jax.data.views import View
 from aw_jax.geometry.cameras import Cameras
 from aw_jax.geometry.distortion import Distortion, source_pixels, undistorted
 from aw_jax.splat.targets import Targets
 
 _FILLED = 0.999
+_UNMIXED = 1e-3
 _ASPECT_SLACK = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoSize:
-    """The size photos are brought to; never larger than the file. Set one at most."""
+    """The size photos are brought to, never larger than the file, and their masks.
+
+    Set one size at most.
+    """
 
     max_side: int | None = None
     """Longer side, in pixels."""
@@ -35,10 +41,13 @@ class PhotoSize:
     """Shorter side, in pixels."""
     downscale: float | None = None
     """Factor both sides are divided by."""
+    use_masks: bool = True
+    """Whether what a mask beside a photo blackens is ignored."""
 
     def __post_init__(self) -> None:
         """Refuses two sizes at once, and sizes below one pixel."""
-        given = {k: v for k, v in vars(self).items() if v is not None}
+        sizes = {k: v for k, v in vars(self).items() if k != "use_masks"}
+        given = {k: v for k, v in sizes.items() if v is not None}
         if len(given) > 1:
             raise UserError(f"photo size: set only one of {', '.join(given)}.")
         for name, value in given.items():
@@ -66,7 +75,10 @@ class Photo:
     image: Float[np.ndarray, "h w 3"]
     """float32 in [0, 1]."""
     known: Bool[np.ndarray, "h w"]
-    """False where the lens saw nothing; the border's colour stands there."""
+    """False where the lens saw nothing (the border's colour stands there), and where a
+    mask is black."""
+    masked: Bool[np.ndarray, "h w"]
+    """True where a mask is black, in whole or in part."""
     intrinsics: Float[np.ndarray, "3 3"]
     """For this image's size."""
     camera_from_world: Float[np.ndarray, "4 4"]
@@ -101,16 +113,22 @@ def load_photo(view: View, size: PhotoSize = FULL_SIZE) -> Photo:
     pixels = decode(view)
     height, width = pixels.shape[:2]
     intrinsics = _scaled(view.intrinsics, x=width / view.width, y=height / view.height)
-    known = np.ones((height, width), bool)
+    known, mask = np.ones((height, width), bool), _mask(view, size, (height, width))
     if not view.distortion.is_none:
         rows = tuple(map(tuple, intrinsics.tolist()))
         at, known = _source_pixels(rows, view.distortion, width, height)
         pixels = undistorted(pixels, at)
+        mask = None if mask is None else _unmixed(mask, at)
     wanted = size.of(width, height)
+    known = _filled(known, wanted)
+    masked = np.zeros_like(known) if mask is None else ~_filled(mask, wanted)
+    if view.mask_path is not None and mask is not None:
+        check_used(known & ~masked, view.mask_path, view.image_path)
     return Photo(
         name=view.name,
         image=_averaged(pixels.astype(np.float32) / 255, wanted),
-        known=_averaged(known.astype(np.float32), wanted) > _FILLED,
+        known=known & ~masked,
+        masked=masked,
         intrinsics=_scaled(intrinsics, x=wanted[0] / width, y=wanted[1] / height),
         camera_from_world=view.camera_from_world,
     )
@@ -175,9 +193,36 @@ def _averaged(
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
+def _mask(
+    view: View, size: PhotoSize, shape: tuple[int, int]
+) -> Bool[np.ndarray, "h w"] | None:
+    """True where the photo on disk, of this (height, width), is used; None: all."""
+    if view.mask_path is None or not size.use_masks:
+        return None
+    return read_mask(view.mask_path, view.image_path, shape)
+
+
+def _unmixed(
+    mask: Bool[np.ndarray, "h w"], at: Float[np.ndarray, "h w 2"]
+) -> Bool[np.ndarray, "h w"]:
+    """Where the undistorted photo holds nothing of what is masked.
+
+    Bicubic weights are also negative: any change of the mask's 1 tells of a mixture.
+    """
+    return np.abs(undistorted(mask.astype(np.float32), at) - 1) < _UNMIXED
+
+
+def _filled(
+    known: Bool[np.ndarray, "h w"], size: tuple[int, int]
+) -> Bool[np.ndarray, "H W"]:
+    """Which pixels of the downscaled photo average known ones alone."""
+    return _averaged(known.astype(np.float32), size) > _FILLED
+
+
 def _group(photos: list[Photo]) -> PhotoGroup:
     height, width = photos[0].known.shape
     known = np.stack([photo.known for photo in photos])
+    masked = np.stack([photo.masked for photo in photos])
     cameras = Cameras(
         camera_from_world=_float32([photo.camera_from_world for photo in photos]),
         intrinsics=_float32([photo.intrinsics for photo in photos]),
@@ -188,6 +233,7 @@ def _group(photos: list[Photo]) -> PhotoGroup:
         images=_float32([photo.image for photo in photos]),
         cameras=cameras,
         weights=None if known.all() else jnp.asarray(known, jnp.float32),
+        masked=jnp.asarray(masked) if masked.any() else None,
     )
     return PhotoGroup(names=tuple(photo.name for photo in photos), targets=targets)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from aw_jax.core.arrays import Float
 from aw_jax.core.errors import UserError
+from aw_jax.data import masks
 from aw_jax.data.camera_models import check_supported, lens
 from aw_jax.data.photo_files import FOLDERS, check_is_image, existing, photo_folder
 from aw_jax.data.point_file import read_points
@@ -49,14 +50,20 @@ def read_scene(file: Path, *, folder: str | None = None) -> Scene:
     frames = content.get("frames")
     if not (isinstance(frames, list) and all(isinstance(f, dict) for f in frames)):
         raise UserError(f'{file}: expected "frames", a list of objects.')
-    paths = [(name, _photo(file, name, folder)) for name in _names(frames, file)]
+    names = _names(frames, file)
+    places = [_place(file, name, folder) for name in names]
+    paths = [
+        (name, existing(photos / inside))
+        for name, (photos, inside) in zip(names, places, strict=True)
+    ]
     missing = [name for name, path in paths if path is None]
     warn_of_missing(missing, len(frames), file)
     views = [
-        _view(name, path, {**content, **frame}, file)
-        for (name, path), frame in zip(paths, frames, strict=True)
+        _view(name, path, _mask(file, photos, path, frame), {**content, **frame}, file)
+        for (name, path), (photos, _), frame in zip(paths, places, frames, strict=True)
         if path is not None
     ]
+    masks.warn_of_unused(file.parent, views)
     return Scene(
         path=file.parent,
         kind="transforms",
@@ -90,15 +97,31 @@ def _names(frames: list[dict[str, Any]], file: Path) -> list[str]:
     return names
 
 
-def _photo(file: Path, name: str, folder: str | None) -> Path | None:
-    """Where the photo lies; images/ gives way to the folder asked for or found."""
-    top, *rest = PurePosixPath(name).parts
+def _place(file: Path, name: str, folder: str | None) -> tuple[Path, str]:
+    """A folder and the photo in it; images/ gives way to what is asked for or found."""
+    top, _, rest = name.partition("/")
     if top in FOLDERS and rest:
-        return existing(photo_folder(file.parent, folder).joinpath(*rest))
-    return existing(file.parent / name)
+        return photo_folder(file.parent, folder), rest
+    return file.parent, name
 
 
-def _view(name: str, path: Path, values: Mapping[str, Any], file: Path) -> View:
+def _mask(
+    file: Path, photos: Path, path: Path, frame: Mapping[str, Any]
+) -> Path | None:
+    """The mask that the frame names, else the one beside its photo."""
+    mask_path = frame.get("mask_path")
+    if mask_path is None:
+        return masks.beside(file.parent, photos, path)
+    if not (isinstance(mask_path, str) and mask_path and mask_path.isprintable()):
+        raise UserError(
+            f'{file}: expected "mask_path", a printable string, got {mask_path!r}.'
+        )
+    return masks.named(file.parent, photos, mask_path)
+
+
+def _view(
+    name: str, path: Path, mask: Path | None, values: Mapping[str, Any], file: Path
+) -> View:
     where = f"{file}: frame {name}"
     check_is_image(path)
     width, height = _size(values, path, where)
@@ -111,6 +134,7 @@ def _view(name: str, path: Path, values: Mapping[str, Any], file: Path) -> View:
         distortion=distortion,
         width=width,
         height=height,
+        mask_path=mask,
     )
 
 

@@ -4,6 +4,7 @@ Everything here is float64 numpy on the host; no photo has been decoded. What mu
 is checked when a container is built, so that every reader is held to the same.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ class View:
     width: int
     height: int
     """The size the intrinsics speak of; the file may be the same photo, smaller."""
+    mask_path: Path | None = None
+    """White where the photo is used, black where not; None: all of it is."""
 
     def __post_init__(self) -> None:
         """Refuses cameras that cannot be."""
@@ -100,6 +103,11 @@ class Scene:
         """The views of these names, in this order."""
         by_name = {view.name: view for view in self.views}
         return tuple(by_name[name] for name in names)
+
+    def without_masks(self) -> "Scene":
+        """The same capture, its photos used whole."""
+        plain = [dataclasses.replace(view, mask_path=None) for view in self.views]
+        return dataclasses.replace(self, views=tuple(plain))
 
 
 def sorted_names(names: Iterable[str]) -> list[str]:

@@ -124,9 +124,9 @@ def source_pixels(
 
 
 def undistorted(
-    photo: UInt8[np.ndarray, "h w c"],
+    photo: UInt8[np.ndarray, "h w *c"] | Float[np.ndarray, "h w *c"],
     pixels: Float[np.ndarray, "h w 2"],
-) -> UInt8[np.ndarray, "h w c"]:
+) -> UInt8[np.ndarray, "h w *c"] | Float[np.ndarray, "h w *c"]:
     """The photo resampled (bicubic) at `pixels`, its border repeated outside."""
     at = pixels.astype(np.float32) - np.float32(0.5)
     across, down = np.moveaxis(at, -1, 0)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 
-from aw_jax.core.arrays import Array, Float, Key
-from aw_jax.core.pytrees import pytree
+from aw_jax.core.arrays import Array, Bool, Float, Key
+from aw_jax.core.pytrees import pytree, replace
 from aw_jax.geometry.cameras import Cameras
 from aw_jax.images.psnr import psnr
 from aw_jax.splat.gaussians import Splat
@@ -21,7 +21,8 @@ class RenderedClip:
     artifact: Float[Array, "f h w 3"]
     alpha: Float[Array, "f h w"]
     first: Float[Array, "h w 3"]
-    """The photo of the start view, framed as the renders are."""
+    """The photo of the start view, framed as the renders are; where it is masked, the
+    render."""
     last: Float[Array, "h w 3"]
     """The photo of the end view."""
     cameras: Cameras
@@ -64,6 +65,21 @@ def render_clip(
         first=first,
         last=last,
         cameras=trajectory,
+    )
+
+
+def without_masked(
+    clip: RenderedClip, first: Bool[Array, "h w"], last: Bool[Array, "h w"]
+) -> RenderedClip:
+    """The clip with the render in its photos, where these are masked.
+
+    The ends of a clip are rendered by the photos' own cameras. What a mask hides is not
+    of the place: a restorer that was shown it would paint it into the frames around.
+    """
+    return replace(
+        clip,
+        first=jnp.where(first[..., None], clip.artifact[0], clip.first),
+        last=jnp.where(last[..., None], clip.artifact[-1], clip.last),
     )
 
 

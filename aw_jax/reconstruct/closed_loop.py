@@ -25,6 +25,7 @@ from aw_jax.reconstruct.clips import (
     faults,
     pseudo_targets,
     render_clip,
+    without_masked,
 )
 from aw_jax.reconstruct.views import Anchors
 from aw_jax.splat import fit
@@ -215,6 +216,9 @@ def make_clips(
                     first=anchors.photos[path.start],
                     last=anchors.photos[path.end],
                 )
+                if anchors.masked is not None:
+                    hidden = anchors.masked[path.start], anchors.masked[path.end]
+                    clip = without_masked(clip, *hidden)
             with watch.phase("restore"):
                 restored = restore(clip, at_step(key, number))
             save_clip(file, clip, restored)

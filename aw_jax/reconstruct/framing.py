@@ -31,8 +31,8 @@ def frame_cameras(cameras: Cameras, *, width: int, height: int) -> Cameras:
 
 
 def frame_images(
-    images: Float[Array, "v y x 3"], *, width: int, height: int
-) -> Float[Array, "v h w 3"]:
+    images: Float[Array, "v y x c"], *, width: int, height: int
+) -> Float[Array, "v h w c"]:
     """The photos as the frame shows them, filtered against aliasing."""
     views, rows, columns, channels = images.shape
     scale, x, y = _scale_and_offset(columns, rows, to_width=width, to_height=height)

@@ -31,13 +31,19 @@ class Capture:
 
     @property
     def told(self) -> dict[str, Any]:
-        """What metrics.json says of protocol, resolution and views."""
+        """What metrics.json says of protocol, resolution, views and masks."""
         sizes = {group.images.shape[2:0:-1] for group in (*self.train, *self.test)}
         return {
             "protocol": self.split.protocol,
             "resolution": [list(size) for size in sorted(sizes)],
             "views": {"train": list(self.split.train), "test": list(self.split.test)},
+            "masks": {"train": self._masks("train"), "test": self._masks("test")},
         }
+
+    def _masks(self, side: str) -> int:
+        """How many photos of a side have a mask that is used."""
+        views = self.scene.named(getattr(self.split, side))
+        return sum(view.mask_path is not None for view in views)
 
 
 def load_capture(path: Path, config: SplitConfig, size: PhotoSize) -> Capture:
@@ -47,6 +53,7 @@ def load_capture(path: Path, config: SplitConfig, size: PhotoSize) -> Capture:
         UserError: no capture, a split that leaves a side empty, unreadable photos.
     """
     scene = load_scene(path)
+    scene = scene if size.use_masks else scene.without_masks()
     sides = split(scene, config)
     train = load_photos(scene.named(sides.train), size)
     test = load_photos(scene.named(sides.test), size)

@@ -1,4 +1,7 @@
-"""Figures of a splat on views: frames quantised first, then means over views."""
+"""Figures of a splat on views: frames quantised first, then means over views.
+
+Pixels that do not count (masked, or outside an undistorted photo) count as right.
+"""
 
 from collections.abc import Sequence
 
@@ -9,6 +12,7 @@ from aw_jax.core.arrays import Float
 from aw_jax.images.psnr import psnr
 from aw_jax.images.quantise import dequantise, quantise
 from aw_jax.splat.gaussians import Splat
+from aw_jax.splat.loss import completed
 from aw_jax.splat.rasterize import render
 from aw_jax.splat.targets import Targets
 
@@ -25,11 +29,21 @@ def renders(
     return found
 
 
+def comparable(
+    splat: Splat, targets: Sequence[Targets]
+) -> list[Float[np.ndarray, "v h w 3"]]:
+    """The renders, but the photo itself where its pixels do not count, as in a fit."""
+    return [
+        np.asarray(completed(jnp.asarray(seen), group.images, group.weights))
+        for seen, group in zip(renders(splat, targets), targets, strict=True)
+    ]
+
+
 def mean_psnr(splat: Splat, targets: Sequence[Targets]) -> float:
     """PSNR over the views of all sizes, the mean over views."""
     values = [
         float(psnr(jnp.asarray(seen[i]), group.images[i]))
-        for seen, group in zip(renders(splat, targets), targets, strict=True)
+        for seen, group in zip(comparable(splat, targets), targets, strict=True)
         for i in range(len(seen))
     ]
     return float(np.mean(values))

@@ -17,7 +17,7 @@ from aw_jax.reconstruct.clips import RestoreClip
 from aw_jax.reconstruct.closed_loop import LoopConfig, Outcome, Watch, run_loop
 from aw_jax.reconstruct.config import ReconstructConfig
 from aw_jax.reconstruct.guard import Verdict
-from aw_jax.reconstruct.measure import mean_psnr, renders
+from aw_jax.reconstruct.measure import comparable, mean_psnr
 from aw_jax.splat import fit
 from aw_jax.splat.fit_config import FitConfig
 from aw_jax.splat.fit_state import FitState
@@ -175,8 +175,11 @@ def _weak_verdict(
 def figures(
     splat: Splat, targets: Sequence[Targets], *, config: FrameMetricsConfig
 ) -> dict[str, float | None]:
-    """Mean PSNR, SSIM and LPIPS over views, on frames in eight bits."""
-    found = [frame for group in renders(splat, targets) for frame in group]
+    """Mean PSNR, SSIM and LPIPS over views, on frames in eight bits.
+
+    What does not count of a view is taken as right, in its neighbours' windows too.
+    """
+    found = [frame for group in comparable(splat, targets) for frame in group]
     truths = [image for group in targets for image in np.asarray(group.images)]
     return frame_figures(found, truths, config=config).means()
 

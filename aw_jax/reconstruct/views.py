@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aw_jax.core.arrays import Array, Float
+from aw_jax.core.arrays import Array, Bool, Float
 from aw_jax.core.pytrees import pytree
 from aw_jax.geometry.cameras import Cameras
 from aw_jax.reconstruct.framing import frame_cameras, frame_images
 from aw_jax.splat.targets import Targets
+
+_LEAST_MASKED = 1e-3
 
 
 @pytree
@@ -22,6 +24,8 @@ class Anchors:
     photos: Float[Array, "v h w 3"]
     cameras: Cameras
     """(v,) framed cameras."""
+    masked: Bool[Array, "v h w"] | None = None
+    """True where a photo shows what is not of the place; None: nowhere."""
 
 
 def count(groups: Sequence[Targets]) -> int:
@@ -64,4 +68,20 @@ def anchors(groups: Sequence[Targets], *, width: int, height: int) -> Anchors:
     return Anchors(
         photos=jnp.concatenate(photos).clip(0, 1),
         cameras=all_cameras(groups, width=width, height=height),
+        masked=_masked(groups, width=width, height=height),
     )
+
+
+def _masked(
+    groups: Sequence[Targets], *, width: int, height: int
+) -> Bool[Array, "v h w"] | None:
+    """Where framed photos hold something masked."""
+    if all(group.masked is None for group in groups):
+        return None
+    found = []
+    for group in groups:
+        masked = jnp.zeros(group.images.shape[:3])
+        if group.masked is not None:
+            masked = group.masked.astype(jnp.float32)
+        found.append(frame_images(masked[..., None], width=width, height=height))
+    return jnp.concatenate(found)[..., 0] > _LEAST_MASKED

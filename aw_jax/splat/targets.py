@@ -1,6 +1,6 @@
 """What a splat is fitted to: images, their cameras, and how much each pixel counts."""
 
-from aw_jax.core.arrays import Array, Float
+from aw_jax.core.arrays import Array, Bool, Float
 from aw_jax.core.pytrees import pytree
 from aw_jax.geometry.cameras import Cameras
 
@@ -14,4 +14,8 @@ class Targets:
     cameras: Cameras
     """One camera an image, of the images' size."""
     weights: Float[Array, "v h w"] | None = None
-    """0 where a pixel is not known, as outside an undistorted photo; None: all 1."""
+    """0 where a pixel does not count: outside an undistorted photo, or masked; None:
+    all 1."""
+    masked: Bool[Array, "v h w"] | None = None
+    """True where the image shows what is not of the place; its weight is 0. None:
+    nowhere."""

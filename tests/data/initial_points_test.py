@@ -66,6 +66,30 @@ def test_filter_keeps_what_a_training_view_sees(scene):
     assert (found.triangulated, found.added) == (20, 0)
 
 
+def test_filter_drops_what_masks_hide_from_all_training_views(plane_folder, tmp_path):
+    folder = shutil.copytree(plane_folder, tmp_path / "copy")
+    (folder / "masks").mkdir()
+    left = np.full((144, 192), 255, np.uint8)
+    left[:, :96] = 0
+    cv2.imwrite(str(folder / "masks/0001.png"), left)
+    scene = load_scene(folder)
+    cloud = with_points(scene, 400).points
+    view = scene.views[1]
+    local = cloud.positions @ view.camera_from_world[:3, :3].T
+    local = local + view.camera_from_world[:3, 3]
+    x, y = (local @ view.intrinsics.T / local[:, 2:])[:, :2].T
+    inside = (local[:, 2] > 0) & (x > 4) & (x < 188) & (y > 4) & (y < 140)
+    inside &= np.abs(x - 96) > 4  # the lens moves the edge by a pixel or so
+    seen = np.stack([np.flatnonzero(inside), np.ones(inside.sum(), int)], axis=-1)
+    also = [[np.flatnonzero(inside & (x < 90))[0], 3]]  # another view sees this one
+    cloud = dataclasses.replace(cloud, observations=np.concatenate([seen, also]))
+    found = start(dataclasses.replace(scene, points=cloud), "filter", least=1)
+    kept = inside & (x > 96)
+    assert 10 < kept.sum() < inside.sum() - 10
+    kept[also[0][0]] = True
+    np.testing.assert_allclose(found.points, cloud.positions[kept], rtol=1e-6)
+
+
 def test_filter_needs_to_know_who_sees_what(scene):
     with pytest.raises(UserError, match="use triangulate"):
         start(scene, "filter")

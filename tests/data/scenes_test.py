@@ -121,6 +121,22 @@ def test_photos_come_from_the_largest_folder_or_the_one_asked_for(tmp_path):
         load_scene(tmp_path, folder="images_2")
 
 
+def test_colmap_masks_have_the_whole_name_of_their_photo(tmp_path):
+    model = synthesize(tmp_path)
+    (tmp_path / "images/front").mkdir()
+    for image in model.images.values():
+        shutil.move(tmp_path / "images" / image.name, tmp_path / "images/front")
+        image.name = f"front/{image.name}"
+    model.write_binary(str(tmp_path / "sparse/0"))
+    path = sorted((tmp_path / "images").rglob("*.png"))[0]
+    mask = tmp_path / f"masks/front/{path.name}.png"
+    mask.parent.mkdir(parents=True)
+    shutil.copy(path, mask)
+    masks = {view.image_path: view.mask_path for view in load_scene(tmp_path).views}
+    assert masks.pop(path) == mask
+    assert set(masks.values()) == {None}
+
+
 def folders(scene):
     return {view.image_path.relative_to(scene.path).parts[0] for view in scene.views}
 
