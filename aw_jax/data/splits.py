@@ -119,23 +119,10 @@ def _candidates(names: Sequence[str], test_every: int) -> list[str]:
 
 def _of_names(scene: Scene, wanted: Collection[str], test: Sequence[str]) -> Split:
     """The named views against the test views that are not among them."""
-    train = tuple(sorted_names({_found(scene, name) for name in wanted}))
+    views = [scene.find(name, "split.names") for name in wanted]
+    train = tuple(sorted_names({view.name for view in views}))
     test = tuple(name for name in test if name not in train)
     return Split(protocol=f"named {len(train)}", train=train, test=test)
-
-
-def _found(scene: Scene, wanted: str) -> str:
-    """The view of this name, or the only one whose file is called so."""
-    names = [view.name for view in scene.views]
-    if wanted in names:
-        return wanted
-    same_file = [name for name in names if name.rsplit("/", 1)[-1] == wanted]
-    if len(same_file) != 1:
-        raise UserError(
-            f"split.names: expected one view {wanted} in {scene.path}, got"
-            f" {len(same_file)}; its {len(names)} photos are {names[0]} to {names[-1]}."
-        )
-    return same_file[0]
 
 
 def _split_file(scene: Scene, config: SplitConfig) -> Path | None:

@@ -129,7 +129,9 @@ def _view(
     return View(
         name=name,
         image_path=path,
-        camera_from_world=_pose(values.get("transform_matrix"), where),
+        camera_from_world=pose_from_opengl(
+            values.get("transform_matrix"), f'{where}: "transform_matrix"'
+        ),
         intrinsics=intrinsics,
         distortion=distortion,
         width=width,
@@ -186,18 +188,18 @@ def _number(values: Mapping[str, Any], key: str, where: str) -> float:
     return float(value)
 
 
-def _pose(matrix: Any, where: str) -> Float[np.ndarray, "4 4"]:
+def pose_from_opengl(matrix: Any, where: str) -> Float[np.ndarray, "4 4"]:
     """camera_from_world (OpenCV) from a 4x4 or 3x4 world-from-camera (OpenGL)."""
     try:
         world_from_camera = np.array(matrix, np.float64)
     except (TypeError, ValueError, OverflowError):
         world_from_camera = np.empty(0)
     if world_from_camera.shape not in ((4, 4), (3, 4)):
-        raise UserError(f'{where}: expected "transform_matrix", 4 rows of 4 numbers.')
+        raise UserError(f"{where}: expected 4 rows of 4 numbers.")
     if not np.all(np.abs(world_from_camera) < 1e9):
         raise UserError(
-            f'{where}: "transform_matrix" holds a value that is no finite number'
-            " below 1e9; remove the frame or repair its pose."
+            f"{where} holds a value that is no finite number below 1e9; remove the"
+            " frame or repair its pose."
         )
     rotation = _OPENCV_FROM_OPENGL[:3, :3] @ world_from_camera[:3, :3].T
     camera_from_world = np.eye(4)

@@ -16,6 +16,7 @@ import numpy as np
 import pycolmap
 
 from aw_jax.core.arrays import Float
+from aw_jax.data.colmap_views import add_view
 from aw_jax.data.features import Features, detect
 from aw_jax.data.matching import MatchingConfig, match
 from aw_jax.data.photos import PhotoSize, load_photo
@@ -75,20 +76,15 @@ def _posed_model(features: dict[int, Features]) -> pycolmap.Reconstruction:
     """Cameras and poses without points: one pinhole camera an image, of the same id."""
     model = pycolmap.Reconstruction()
     for index, found in features.items():
-        (fx, _, cx), (_, fy, cy), _ = found.intrinsics
-        camera = pycolmap.Camera(
-            model="PINHOLE",
-            width=found.width,
-            height=found.height,
-            params=[fx, fy, cx, cy],
-            camera_id=index,
+        add_view(
+            model,
+            index,
+            name=f"{index:06d}",
+            intrinsics=found.intrinsics,
+            camera_from_world=found.camera_from_world,
+            size=(found.width, found.height),
+            positions=found.positions,
         )
-        model.add_camera_with_trivial_rig(camera)
-        image = pycolmap.Image(name=f"{index:06d}", camera_id=index, image_id=index)
-        points = [pycolmap.Point2D(position) for position in found.positions]
-        image.points2D = pycolmap.Point2DList(points)
-        pose = pycolmap.Rigid3d(found.camera_from_world[:3])
-        model.add_image_with_trivial_frame(image, pose)
     return model
 
 

@@ -5,6 +5,7 @@ is checked when a container is built, so that every reader is held to the same.
 """
 
 import dataclasses
+import difflib
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -45,7 +46,7 @@ class View:
     def __post_init__(self) -> None:
         """Refuses cameras that cannot be."""
         check_intrinsics(self.intrinsics, self.width, self.height, f"view {self.name}")
-        _check_rigid(self.camera_from_world, f"view {self.name}")
+        check_rigid(self.camera_from_world, f"view {self.name}")
 
     @property
     def center(self) -> Float[np.ndarray, " 3"]:
@@ -104,10 +105,35 @@ class Scene:
         by_name = {view.name: view for view in self.views}
         return tuple(by_name[name] for name in names)
 
+    def find(self, wanted: str, field: str) -> View:
+        """The view of this name, or the only one whose file is called so.
+
+        Raises:
+            UserError: there is none, or several; `field` is what the user set.
+        """
+        files = {view.name: view.name.rsplit("/", 1)[-1] for view in self.views}
+        names = [wanted] if wanted in files else []
+        names = names or [name for name, file in files.items() if file == wanted]
+        if len(names) != 1:
+            known = files.keys() if names or "/" in wanted else files.values()
+            nearest = difflib.get_close_matches(wanted, known, n=1, cutoff=0)
+            first, *_, last = files
+            raise UserError(
+                f"{field}: expected one view {wanted} in {self.path}, got"
+                f" {len(names)}; its {len(files)} photos are {first} to {last}. Did you"
+                f" mean '{nearest[0]}'?"
+            )
+        return self.named(names)[0]
+
     def without_masks(self) -> "Scene":
         """The same capture, its photos used whole."""
         plain = [dataclasses.replace(view, mask_path=None) for view in self.views]
         return dataclasses.replace(self, views=tuple(plain))
+
+
+def file_stem(name: str) -> str:
+    """What files made of this view are called, without their suffix: one flat name."""
+    return name.rsplit(".", 1)[0].replace("/", "_")
 
 
 def sorted_names(names: Iterable[str]) -> list[str]:
@@ -125,7 +151,7 @@ def warn_of_missing(missing: Sequence[str], listed: int, where: Path) -> None:
         )
 
 
-def _check_rigid(matrix: Float[np.ndarray, "4 4"], where: str) -> None:
+def check_rigid(matrix: Float[np.ndarray, "4 4"], where: str) -> None:
     """Refuses a pose that is no rotation and finite translation."""
     if not np.all(np.abs(matrix) < _LARGEST_OFFSET):
         raise UserError(

@@ -14,6 +14,7 @@ import numpy as np
 
 from aw_jax.core.arrays import Float
 from aw_jax.core.errors import UserError
+from aw_jax.data.masks import read_mask
 from aw_jax.evaluate.matching import Matched, Pair, match_clips, match_images
 from aw_jax.media import images, videos
 from aw_jax.metrics.accumulators import mean_of
@@ -28,6 +29,8 @@ class EvaluateConfig:
     metrics: FrameMetricsConfig = FrameMetricsConfig()
     anchored: int = 8
     """k: last frames of a clip that the model saw as clean views."""
+    masks: str | None = None
+    """Of reconstruction: a folder of NAME.png; where one is black counts as right."""
 
 
 def evaluate(
@@ -48,8 +51,11 @@ def reconstruction(
 ) -> dict[str, Any]:
     """PSNR, SSIM and LPIPS of each image, and their mean over images."""
     matched = match_images(prediction, truth)
+    masks = None if config.masks is None else Path(config.masks)
+    if masks is not None and not masks.is_dir():
+        raise UserError(f"--config.masks={masks}: expected a folder of NAME.png.")
     items = {
-        pair.name: frame_figures(*_frames(pair), config=config.metrics).means()
+        pair.name: frame_figures(*_counting(pair, masks), config=config.metrics).means()
         for pair in matched.pairs
     }
     told = {"variants": variants(config.metrics), "mean": _means(items)}
@@ -116,6 +122,17 @@ def _frames(
             f"{_size(truth)}; both must have the same frames and pixels."
         )
     return guess, truth
+
+
+def _counting(
+    pair: Pair, masks: Path | None
+) -> tuple[Float[np.ndarray, "f h w 3"], Float[np.ndarray, "f h w 3"]]:
+    """The pair, its prediction the truth itself where a mask is black."""
+    guess, truth = _frames(pair)
+    if masks is None or not (masks / f"{pair.name}.png").is_file():
+        return guess, truth
+    used = read_mask(masks / f"{pair.name}.png", pair.truth, truth.shape[1:3])
+    return np.where(used[..., None], guess, truth), truth
 
 
 def _read(path: Path) -> Float[np.ndarray, "f h w 3"]:

@@ -2,6 +2,7 @@
 
 python -m aw_jax.launch.render --splat=splat.ply --path=orbit --out=DIR
 python -m aw_jax.launch.render --splat=splat.ply --path=cameras.json --out=DIR
+python -m aw_jax.launch.render --splat=a.ply --path=between:A:B --scene=DIR --out=DIR
 """
 
 import dataclasses
@@ -10,18 +11,21 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from aw_jax.data.camera_files import read_cameras, write_cameras
-from aw_jax.geometry.turntable import turntable
+from aw_jax.data.camera_files import write_cameras
 from aw_jax.images.quantise import quantise
 from aw_jax.launch import app
 from aw_jax.media import videos
+from aw_jax.reconstruct.camera_path import camera_path
 from aw_jax.runs.folder import RunFolder
 from aw_jax.runs.progress import progress
 from aw_jax.splat.files import load_splat
 from aw_jax.splat.rasterize import RenderSettings, render
 
 flags.DEFINE_string("splat", None, "3D Gaussians: a .ply, .spz or .splat.")
-flags.DEFINE_string("path", "orbit", "`orbit`, or a JSON file of cameras.")
+flags.DEFINE_string(
+    "path", "orbit", "`orbit`, `between:NAME_A:NAME_B`, or a JSON file of cameras."
+)
+flags.DEFINE_string("scene", None, "The capture whose views `between` names.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,9 +33,11 @@ class RenderConfig:
     """What is rendered."""
 
     frames: int = 96
-    """Of an orbit."""
-    width: int = 640
-    height: int = 480
+    """Of an orbit, or between two views."""
+    width: int | None = None
+    """None: 640 for an orbit; between views, the first one's, at most 1280."""
+    height: int | None = None
+    """None: 480 for an orbit; between views, the first one's, at most 1280."""
     fps: float = 24.0
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     settings: RenderSettings = RenderSettings()
@@ -40,15 +46,13 @@ class RenderConfig:
 def run(config: RenderConfig, folder: RunFolder) -> None:
     """Writes path.json, render.mp4 and render/00000.png and on."""
     splat = load_splat(app.existing("splat"))
-    if app.FLAGS.path == "orbit":
-        cameras = turntable(
-            np.asarray(splat.means),
-            frames=config.frames,
-            width=config.width,
-            height=config.height,
-        )
-    else:
-        cameras = read_cameras(app.existing("path"))
+    cameras = camera_path(
+        app.FLAGS.path,
+        scene=app.existing("scene") if app.FLAGS.scene else None,
+        points=np.asarray(splat.means),
+        frames=config.frames,
+        size=(config.width, config.height),
+    )
     folder.begin()
     background = jnp.asarray(config.background, jnp.float32)
     count = len(cameras.intrinsics)
@@ -70,7 +74,7 @@ def run(config: RenderConfig, folder: RunFolder) -> None:
 
 
 PRESET = RenderConfig()
-OWN = ("splat", "path")
+OWN = ("splat", "path", "scene")
 
 if __name__ == "__main__":
     app.launch(run, PRESET, own=OWN)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aw_jax.core.arrays import Array, Float
+from aw_jax.data.views import file_stem
 from aw_jax.images.quantise import quantise
 from aw_jax.media import images
 from aw_jax.reconstruct.clips import RenderedClip, RestoredClip
@@ -49,5 +50,5 @@ def _write_all(
     names: Sequence[str],
 ) -> None:
     for picture, name in zip(pictures, names, strict=True):
-        stem = name.rsplit(".", 1)[0].replace("/", "_")
-        images.write(folder / f"{stem}.png", np.asarray(quantise(jnp.asarray(picture))))
+        file = folder / f"{file_stem(name)}.png"
+        images.write(file, np.asarray(quantise(jnp.asarray(picture))))

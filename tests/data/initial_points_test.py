@@ -127,8 +127,10 @@ def test_test_photos_and_the_captures_points_are_never_looked_at(
 ):
     whole = load_scene(plane_folder)
     folder = shutil.copytree(plane_folder, tmp_path / "copy")
+    (folder / "masks").mkdir()
     for view in whole.views[::2]:
         cv2.imwrite(str(folder / view.name), np.zeros((9, 9, 3), np.uint8))
+        (folder / "masks" / f"{view.image_path.name}.png").write_text("no mask")
     noise = with_points(load_scene(folder))
     first, second = start(whole, protocol), start(noise, protocol)
     np.testing.assert_array_equal(first.points, second.points)

@@ -43,6 +43,28 @@ def test_reconstruction_is_the_mean_over_images(tmp_path):
     json.dumps(result, allow_nan=False)
 
 
+def test_what_a_mask_blackens_counts_as_right(tmp_path):
+    mask = np.full((16, 20, 3), 255, np.uint8)
+    mask[4:12, 5:15] = 0
+    for index in range(2):
+        truth, guess = clip(index)[0], clip(index, noise=30)[0]
+        images.write(tmp_path / f"gt/{index}.png", truth)
+        images.write(tmp_path / f"pred/{index}.png", guess)
+        images.write(tmp_path / f"done/{index}.png", np.where(mask, guess, truth))
+    images.write(tmp_path / "masks/0.png", mask)
+    config = EvaluateConfig(metrics=CONFIG.metrics, masks=str(tmp_path / "masks"))
+    found, whole, done = (
+        evaluate("reconstruction", tmp_path / name, tmp_path / "gt", config=config)
+        for name, config in (("pred", config), ("pred", CONFIG), ("done", CONFIG))
+    )
+    assert found["items"]["0"] == done["items"]["0"]
+    assert found["items"]["1"] == whole["items"]["1"]
+    assert found["items"]["0"]["psnr"] > whole["items"]["0"]["psnr"]
+    config = EvaluateConfig(metrics=CONFIG.metrics, masks=str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match="expected a folder"):
+        evaluate("reconstruction", tmp_path / "pred", tmp_path / "gt", config=config)
+
+
 def test_restoration_tells_all_frames_from_those_the_model_saw(clips):
     result = evaluate("restoration", *clips, config=CONFIG)
     for seed, name in enumerate(("one", "two")):

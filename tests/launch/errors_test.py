@@ -11,6 +11,8 @@ import pytest
 from aw_jax.data.procedural import captures, export, worlds
 from aw_jax.data.procedural.seeds import TEST
 from aw_jax.media import images, videos
+from aw_jax.splat.gaussians import empty
+from aw_jax.splat.ply import save_ply
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,13 @@ def two_images(scene):
         path.unlink()
 
 
+def wrong_mask(scene):
+    mask = np.full((20, 30, 3), 255, np.uint8)
+    images.write(scene / "masks/0001.png.png", mask)
+
+
 SCENES = {
+    "wrong_mask": (wrong_mask, ()),
     "broken_json": (broken_json, ()),
     "nan_pose": (nan_pose, ()),
     "unknown_camera": (unknown_camera, ()),
@@ -124,6 +132,25 @@ def test_truncated_models_say_one_line(launcher, name, colmap_scene, tmp_path, l
     assert told.status == 2
     assert len(told.errors) == 1
     assert name in told.errors[0]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("between:0000.png:0003.png", "--scene"),
+        ("between:0000.png:nowhere.png", "Did you mean"),
+        ("nowhere.json", "expected orbit"),
+    ],
+)
+def test_render_refuses_paths_that_are_none(path, told, scene, tmp_path, launch):
+    save_ply(tmp_path / "splat.ply", empty(degree=0))
+    given = [] if told == "--scene" else [f"--scene={scene}"]
+    flags = [f"--splat={tmp_path / 'splat.ply'}", f"--out={tmp_path / 'out'}", *given]
+    status = launch("render", f"--path={path}", *flags)
+    assert status.status == 2
+    assert len(status.errors) == 1
+    assert told in status.errors[0]
     assert not (tmp_path / "out").exists()
 
 
