@@ -14,8 +14,8 @@ as OUT/test/images are, and score them like the frames/final of our `fit`:
 python -m aw_jax.launch.evaluate --task=reconstruction --out=DIR --pred=FRAMES
     --gt=OUT/test/images --config.masks=OUT/test/masks
 
-What a mask blackens counts as right. Where every pixel counts there are no masks, and
-the last option must be left out.
+What a mask blackens counts as right. Without masks in SCENE there are none in OUT/test,
+and the last option must be left out.
 """
 
 import dataclasses
@@ -55,7 +55,8 @@ def prepare(scene_path: str, out: Path, config: PrepareConfig) -> None:
     sides = split(scene, config.split)
     points = initial_points(scene, sides.train, config.points, seed=config.seed)
     write_colmap(out, scene.named(sides.train), config.photos, points)
-    write_colmap(out / "test", scene.named(sides.test), config.photos, points)
+    test = scene.named(sides.test)
+    write_colmap(out / "test", test, config.photos, points, measured=True)
     say(
         f"wrote {len(sides.train)} training views ({sides.protocol}) with"
         f" {points.triangulated} points and {points.added} at random to {out}, and"

@@ -1,7 +1,8 @@
 """Photos as this project fits them, in a folder that other trainers read.
 
     images/STEM.png       undistorted, downscaled, 8 bits, without loss
-    masks/STEM.png        black where a pixel does not count; only where there is one
+    masks/STEM.png        black where a pixel does not count; only where there is one.
+                          In a fit: masked, or outside the lens. In figures: masked
     sparse/0/*.bin        COLMAP: a PINHOLE camera a photo, its pose, the points
 
 STEM is the photo's path with `_` for `/` and without its suffix: flat, for some readers
@@ -25,9 +26,21 @@ from aw_jax.media import images
 
 
 def write_colmap(
-    folder: Path, views: Sequence[View], size: PhotoSize, points: InitialPoints
+    folder: Path,
+    views: Sequence[View],
+    size: PhotoSize,
+    points: InitialPoints,
+    *,
+    measured: bool = False,
 ) -> None:
     """Writes the views' photos and cameras, and the points, into `folder`.
+
+    Args:
+        folder: where to; it is made.
+        views: in the order of their ids.
+        size: of the photos.
+        points: what a fit starts from.
+        measured: masks are those of figures; else those of a fit.
 
     Raises:
         UserError: two photos would have one name, or one cannot be read.
@@ -40,8 +53,9 @@ def write_colmap(
         images.write(
             folder / "images" / name, np.asarray(quantise(jnp.asarray(photo.image)))
         )
-        if not photo.known.all():
-            mask = np.uint8(255) * photo.known[..., None].repeat(3, axis=-1)
+        counts = ~photo.masked if measured else photo.known
+        if not counts.all():
+            mask = np.uint8(255) * counts[..., None].repeat(3, axis=-1)
             images.write(folder / "masks" / name, mask)
         height, width = photo.known.shape
         add_view(

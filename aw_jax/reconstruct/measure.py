@@ -1,6 +1,7 @@
 """Figures of a splat on views: frames quantised first, then means over views.
 
-Pixels that do not count (masked, or outside an undistorted photo) count as right.
+Masked pixels count as right. Those outside an undistorted photo, of no weight in a fit,
+are measured against the border's colour, as any tool would that reads our frames.
 """
 
 from collections.abc import Sequence
@@ -32,11 +33,12 @@ def renders(
 def comparable(
     splat: Splat, targets: Sequence[Targets]
 ) -> list[Float[np.ndarray, "v h w 3"]]:
-    """The renders, but the photo itself where its pixels do not count, as in a fit."""
-    return [
-        np.asarray(completed(jnp.asarray(seen), group.images, group.weights))
-        for seen, group in zip(renders(splat, targets), targets, strict=True)
-    ]
+    """The renders, but the photo itself where it is masked."""
+    found = []
+    for seen, group in zip(renders(splat, targets), targets, strict=True):
+        shown = None if group.masked is None else 1.0 - group.masked
+        found.append(np.asarray(completed(jnp.asarray(seen), group.images, shown)))
+    return found
 
 
 def mean_psnr(splat: Splat, targets: Sequence[Targets]) -> float:

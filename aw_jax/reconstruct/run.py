@@ -177,7 +177,7 @@ def figures(
 ) -> dict[str, float | None]:
     """Mean PSNR, SSIM and LPIPS over views, on frames in eight bits.
 
-    What does not count of a view is taken as right, in its neighbours' windows too.
+    What is masked of a view is taken as right, in its neighbours' windows too.
     """
     found = [frame for group in comparable(splat, targets) for frame in group]
     truths = [image for group in targets for image in np.asarray(group.images)]

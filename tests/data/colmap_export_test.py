@@ -44,7 +44,7 @@ def masked(plane_folder, tmp_path):
     return folder
 
 
-def check_same(scene, views, size, rigid=1e-12):
+def check_same(scene, views, size, *, rigid=1e-12, measured=False):
     """The views of a prepared folder are these, at this size."""
     by_name = {view.name: view for view in scene.views}
     assert set(by_name) == {f"{file_stem(view.name)}.png" for view in views}
@@ -54,7 +54,8 @@ def check_same(scene, views, size, rigid=1e-12):
         assert other.distortion.is_none
         assert (other.width, other.height) == theirs.known.shape[::-1]
         np.testing.assert_array_equal(np.round(ours.image * 255), theirs.image * 255)
-        np.testing.assert_array_equal(ours.known, theirs.known)
+        counts = ~ours.masked if measured else ours.known
+        np.testing.assert_array_equal(theirs.known, counts)
         np.testing.assert_allclose(theirs.intrinsics, ours.intrinsics, rtol=1e-14)
         np.testing.assert_allclose(
             theirs.camera_from_world, ours.camera_from_world, rtol=0, atol=rigid
@@ -109,8 +110,10 @@ def test_the_script_writes_both_sides_of_the_split(masked, tmp_path, main, capsy
     scene = load_scene(masked)
     sides = split(scene, SplitConfig(protocol="views", views=3, test_every=2))
     for folder, names in ((out, sides.train), (out / "test", sides.test)):
-        check_same(load_scene(folder), scene.named(names), SMALL)
+        measured = folder != out
+        check_same(load_scene(folder), scene.named(names), SMALL, measured=measured)
         assert len(load_scene(folder).points.positions) == 9
+    assert [path.name for path in (out / "test/masks").iterdir()] == ["images_0002.png"]
     assert main([str(masked), str(out), *SPLIT]) == 2
     assert "is not empty" in capsys.readouterr().err
 
