@@ -15,15 +15,16 @@ from aw_jax.data.splits import SplitConfig
 from aw_jax.geometry.cameras import Cameras
 from aw_jax.media import images
 from aw_jax.metrics.frames import FrameMetricsConfig
+from aw_jax.reconstruct import measure
 from aw_jax.reconstruct import run as loop
 from aw_jax.reconstruct.clips import RenderedClip, without_masked
 from aw_jax.reconstruct.inputs import load_capture
-from aw_jax.reconstruct.measure import mean_psnr, renders
+from aw_jax.reconstruct.measure import mean_psnr
 from aw_jax.reconstruct.run import Start
 from aw_jax.reconstruct.views import anchors
 from aw_jax.splat import fit
 from aw_jax.splat.fit_config import FitConfig
-from aw_jax.splat.gaussians import Splat
+from aw_jax.splat.gaussians import empty
 from aw_jax.splat.targets import Targets
 
 SIDE = 32
@@ -53,18 +54,6 @@ def scene(tmp_path_factory):
 
 def loaded(scene, **size):
     return load_capture(scene, SplitConfig(), PhotoSize(**size))
-
-
-def splat(count=60):
-    draw = jax.random.split(jax.random.key(0), 3)
-    return Splat(
-        means=jax.random.uniform(draw[0], (count, 3), minval=-1.0)
-        + jnp.array([0, 0, 3]),
-        log_scales=jnp.full((count, 3), -1.5),
-        quats=jnp.tile(jnp.array([1.0, 0, 0, 0]), (count, 1)),
-        logit_opacities=jnp.full((count,), 1.0),
-        sh=jax.random.normal(draw[1], (count, 1, 3)),
-    )
 
 
 def views(count=2):
@@ -103,26 +92,34 @@ def test_metrics_tell_how_many_masks_are_used(tmp_path):
     assert without.train[0].weights is None
 
 
-def test_masked_pixels_do_not_count_against_a_render():
+@pytest.fixture
+def seen(monkeypatch):
+    """What any splat shows of two views: noise in eight bits, without rendering."""
+    noise = np.random.default_rng(4).integers(0, 256, (2, SIDE, SIDE, 3))
+    frames = noise.astype(np.float32) / 255
+    monkeypatch.setattr(measure, "renders", lambda splat, targets: [frames])
+    return frames
+
+
+def test_masked_pixels_do_not_count_against_a_render(seen):
     """The mean square error over the other pixels, spread over all of them."""
     hidden = np.zeros((2, SIDE, SIDE), bool)
     hidden[0][person(3)] = True
     weights = jnp.asarray(~hidden, jnp.float32)
     group = replace(views(), weights=weights, masked=jnp.asarray(hidden))
-    (seen,) = renders(splat(), [group])
     error = np.square(seen - group.images) * ~hidden[..., None]
     expected = -10 * np.log10(error.mean(axis=(1, 2, 3))).mean()
-    np.testing.assert_allclose(mean_psnr(splat(), [group]), expected, rtol=1e-5)
-    told = loop.figures(splat(), [group], config=FrameMetricsConfig(lpips_net="none"))
+    np.testing.assert_allclose(mean_psnr(empty(), [group]), expected, rtol=1e-5)
+    told = loop.figures(empty(), [group], config=FrameMetricsConfig(lpips_net="none"))
     # frames are measured in eight bits
     np.testing.assert_allclose(told["psnr"], expected, atol=0.01)
     painted = replace(group, images=jnp.where(hidden[..., None], 0.0, group.images))
     np.testing.assert_allclose(
-        mean_psnr(splat(), [painted]), mean_psnr(splat(), [group]), rtol=1e-6
+        mean_psnr(empty(), [painted]), mean_psnr(empty(), [group]), rtol=1e-6
     )
     # what the lens did not see is measured as before
-    unseen = mean_psnr(splat(), [replace(group, masked=None)])
-    assert unseen == mean_psnr(splat(), [views()])
+    unseen = mean_psnr(empty(), [replace(group, masked=None)])
+    assert unseen == mean_psnr(empty(), [views()])
     assert unseen < expected - 0.1
 
 
