@@ -144,6 +144,7 @@ def snapshots(
         scene_scale=scene_scale(seen.cameras),
         config=whole,
         key=named(key, "initial"),
+        photos=len(seen.photos),
     )
     targets = (Targets(images=seen.photos, cameras=seen.cameras),)
     for share in config.snapshots:

@@ -8,10 +8,13 @@ import jax
 
 from aw_jax.core.arrays import Array, Key
 from aw_jax.runs.checkpoints import Checkpoints
-from aw_jax.splat import fit
+from aw_jax.splat import capacity, fit
 from aw_jax.splat.fit_config import FitConfig
 from aw_jax.splat.fit_state import FitState
 from aw_jax.splat.targets import Targets
+
+ROWS = "rows"
+"""What a snapshot notes beside the fit: it may have grown since its start."""
 
 
 def fit_to(
@@ -34,7 +37,9 @@ def fit_to(
     saved = Checkpoints(folder)
     latest = saved.latest()
     if latest is not None and int(state.step) < latest <= until:
-        state, _ = saved.restore(latest, like=jax.eval_shape(lambda: state))
+        rows = saved.notes(latest).get(ROWS, len(state.alive))
+        like = jax.eval_shape(lambda: capacity.with_rows(state, rows))
+        state, _ = saved.restore(latest, like=like)
     while int(state.step) < until:
         stop = min(int(state.step) // save_every * save_every + save_every, until)
         state = fit.run(
@@ -46,6 +51,6 @@ def fit_to(
             on_step=on_step,
             **extras,
         )
-        saved.save(stop, state, notes={})
+        saved.save(stop, state, notes={ROWS: len(state.alive)})
     saved.close()
     return state

@@ -138,14 +138,17 @@ def initial_fit(
     The scene's scale is that of the training cameras.
     """
     scale = scene_scale(views.all_cameras(train, width=16, height=16))
+    shared = {
+        "scene_scale": scale,
+        "config": config,
+        "photos": views.count(train),
+    }
     if start.splat is not None:
-        state = fit.state_from_splat(start.splat, scene_scale=scale, config=config)
+        state = fit.state_from_splat(start.splat, **shared)
         return replace(state, step=jnp.asarray(done, jnp.int32))
     assert start.points is not None, "a start has points or a splat"
     assert start.colors is not None, "points have colors"
-    return fit.initial_state(
-        start.points, start.colors, scene_scale=scale, config=config, key=key
-    )
+    return fit.initial_state(start.points, start.colors, key=key, **shared)
 
 
 def _shortened(loop: LoopConfig, share: float) -> LoopConfig:

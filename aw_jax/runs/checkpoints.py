@@ -35,6 +35,11 @@ class Checkpoints:
         )
         self._manager.save(step, args=items)
 
+    def notes(self, step: int) -> dict[str, Any]:
+        """The notes of `step` alone: they may tell the shapes of its tree."""
+        items = ocp.args.Composite(notes=ocp.args.JsonRestore())
+        return self._manager.restore(step, args=items)["notes"]
+
     def restore(self, step: int, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
         """The tree and notes of `step`; `like` gives structure, shapes and dtypes."""
         leaves, structure = jax.tree.flatten(like)

@@ -54,6 +54,16 @@ def refine(
     return replace(state, growth=no_growth(len(state.alive)))
 
 
+@functools.partial(jax.jit, static_argnames="config")
+def grown(state: FitState, *, config: DensifyConfig) -> Int[Array, ""]:
+    """How many Gaussians `refine` makes, large ones included, if rows never run out."""
+    opacities = jax.nn.sigmoid(state.splat.logit_opacities)
+    kept = state.alive & ~(opacities < config.prune_opacity)
+    return jnp.sum(kept) + jnp.sum(
+        kept & (_mean_gradient(state.growth) > config.gradient)
+    )
+
+
 @functools.partial(jax.jit, static_argnames="config", donate_argnames="state")
 def reset_opacities(state: FitState, *, config: DensifyConfig) -> FitState:
     """Lowers all opacities, so that only what the images need comes back."""
@@ -102,13 +112,18 @@ def _grow(state: FitState, key: Key[Array, ""], config: DensifyConfig) -> FitSta
 
 
 def _births(state: FitState, config: DensifyConfig) -> Births:
-    seen = jnp.maximum(state.growth.visits, jnp.finfo(jnp.float32).tiny)
-    gradient = state.growth.gradient / seen
+    gradient = _mean_gradient(state.growth)
     wanted = state.alive & (gradient > config.gradient)
     parents = jnp.argsort(jnp.where(wanted, -gradient, jnp.inf))
     rows = jnp.argsort(state.alive)  # dead ones first, in order
     count = jnp.minimum(jnp.sum(wanted), jnp.sum(~state.alive))
     return Births(parents=parents, rows=rows, count=count)
+
+
+def _mean_gradient(growth: Growth) -> Float[Array, " g"]:
+    """Mean |dL/dmean| on the screen per render that drew the Gaussian."""
+    seen = jnp.maximum(growth.visits, jnp.finfo(jnp.float32).tiny)
+    return growth.gradient / seen
 
 
 def _halves(

@@ -7,6 +7,7 @@ not the beginning of a large one.
 
 import dataclasses
 import functools
+from typing import ClassVar
 
 from aw_jax.splat.rasterize import RenderSettings
 
@@ -26,6 +27,17 @@ class LearningRates:
     """For the constant harmonic, the mean color."""
     sh_rest: float = 2.5e-3 / 20
     """For the harmonics that depend on direction."""
+    exposures: float = 1e-2
+    """For the colors of a photo, where `FitConfig.correct_exposures`."""
+    exposures_decay: float = 0.1
+    """What is left of it at the last step."""
+    poses: float = 1e-5
+    """Radians, and shares of the scene's scale, where `FitConfig.correct_poses`; for a
+    fit of the schedule's length."""
+    poses_decay: float = 0.01
+    """What is left of it at the last step."""
+    poses_weight_decay: float = 1e-6
+    """Times the motion, added to its gradient: pulls back what photos do not ask."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +52,8 @@ class LossConfig:
 class DensifyConfig:
     """Adaptive density control: where Gaussians are added, and which are removed."""
 
+    word: ClassVar[str] = "adc"
+    """Chooses it on a command line, as in `--config.fit.densify=adc`."""
     gradient: float = 2e-4
     """Grow where the mean |dL/dmean| on screen exceeds this (an image is 2 wide)."""
     split_scale: float = 0.01
@@ -52,6 +66,40 @@ class DensifyConfig:
     """Remove what is longer (of the scene's scale), once opacities were reset."""
     reset_opacity: float = 0.01
     """A reset lowers every opacity to at most this."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class McmcConfig:
+    """Markov chain Monte Carlo: Gaussians move house, walk at random, and are taxed."""
+
+    word: ClassVar[str] = "mcmc"
+    """Chooses it on a command line, as in `--config.fit.densify=mcmc`."""
+    cap: int | None = None
+    """Living Gaussians at most, and never more than `FitConfig.capacity`; None: that
+    many."""
+    growth: float = 1.05
+    """What a refinement multiplies their number by, until the cap."""
+    min_opacity: float = 0.005
+    """What is not above it moves onto another Gaussian."""
+    noise: float = 5e5
+    """Of every step's random walk, times the means' learning rate; scene units."""
+    opacity_weight: float = 0.01
+    """Of the mean opacity, in the loss."""
+    scale_weight: float = 0.01
+    """Of the mean standard deviation (of the scene's scale), in the loss."""
+    stop: int = 25_000
+    """Replaces `Schedule.densify_stop`, and is shrunk with it."""
+
+    def __post_init__(self) -> None:
+        if self.cap is not None and self.cap < 1:
+            raise ValueError(f"McmcConfig.cap must be positive, got {self.cap}.")
+        if self.growth < 1:
+            raise ValueError(f"McmcConfig.growth must be 1 or more, got {self.growth}.")
+        if not 0 < self.min_opacity < 1:
+            raise ValueError(
+                "McmcConfig.min_opacity must lie between 0 and 1, "
+                f"got {self.min_opacity}."
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -130,10 +178,15 @@ class FitConfig:
     """Length of the whole fit; the schedule is shrunk to it."""
     capacity: int = 100_000
     """Rows for Gaussians, dead or alive: memory and time are those of this many."""
+    first_capacity: int | None = None
+    """Rows to begin with; doubled, at the price of a new compile, whenever a refinement
+    asks for more, up to `capacity`. None: all at once."""
     sh_degree: int = 3
     """Degree of the spherical harmonics, 0 to 3."""
     init_opacity: float = 0.1
     """Opacity of the first Gaussians."""
+    init_scale: float = 1.0
+    """Their standard deviation, in distances to their neighbours."""
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Color behind the splat, in [0, 1]."""
     random_background: bool = False
@@ -141,22 +194,57 @@ class FitConfig:
     rates: LearningRates = LearningRates()
     loss: LossConfig = LossConfig()
     schedule: Schedule = Schedule()
-    densify: DensifyConfig | None = DensifyConfig()
+    densify: DensifyConfig | McmcConfig | None = DensifyConfig()
     """None: the number of Gaussians stays what it is."""
+    correct_exposures: bool = False
+    """Gives every photo an affine map of colors, learned with the splat."""
+    correct_poses: bool = False
+    """Lets the camera of every photo move a little, learned with the splat."""
     render: RenderSettings = RenderSettings()
 
     @functools.cached_property
     def timetable(self) -> Schedule:
         """The schedule shrunk to `steps`."""
-        return self.schedule.scaled_to(self.steps)
+        schedule = self.schedule
+        if self.mcmc:
+            schedule = dataclasses.replace(schedule, densify_stop=self.mcmc.stop)
+        return schedule.scaled_to(self.steps)
+
+    @property
+    def mcmc(self) -> McmcConfig | None:
+        """What densifies, if it is a Markov chain."""
+        return self.densify if isinstance(self.densify, McmcConfig) else None
+
+    def rows(self, count: int) -> int:
+        """Rows for `count` Gaussians: `first_capacity` doubled until they fit."""
+        rows = self.first_capacity or self.capacity
+        while rows < count:
+            rows *= 2
+        return min(rows, self.capacity)
 
     def means_factor(self, step: int) -> float:
         """Factor of the means' learning rate: exponential decay over the fit.
 
         A short fit takes fewer steps, so its steps are longer, by the square root.
         """
-        longer = max(self.schedule.length / self.steps, 1) ** 0.5
-        return longer * self.rates.means_decay ** min(step / self.steps, 1)
+        return self._longer * self._left(self.rates.means_decay, step)
+
+    def exposures_rate(self, step: int) -> float:
+        """Learning rate of the exposures: exponential decay over the fit."""
+        return self.rates.exposures * self._left(self.rates.exposures_decay, step)
+
+    def poses_rate(self, step: int) -> float:
+        """Learning rate of the poses, which decays and is longer as the means' is."""
+        return (
+            self._longer * self.rates.poses * self._left(self.rates.poses_decay, step)
+        )
+
+    @property
+    def _longer(self) -> float:
+        return max(self.schedule.length / self.steps, 1) ** 0.5
+
+    def _left(self, decay: float, step: int) -> float:
+        return decay ** min(step / self.steps, 1)
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -164,6 +252,14 @@ class FitConfig:
         if self.capacity < 1:
             raise ValueError(
                 f"FitConfig.capacity must be positive, got {self.capacity}."
+            )
+        if self.first_capacity is not None and self.first_capacity < 1:
+            raise ValueError(
+                f"FitConfig.first_capacity must be positive, got {self.first_capacity}."
+            )
+        if self.init_scale <= 0:
+            raise ValueError(
+                f"FitConfig.init_scale must be positive, got {self.init_scale}."
             )
         if self.sh_degree not in range(4):
             raise ValueError(f"FitConfig.sh_degree must be 0-3, got {self.sh_degree}.")

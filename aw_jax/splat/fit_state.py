@@ -2,6 +2,7 @@
 
 from aw_jax.core.arrays import Array, Bool, Float, Int
 from aw_jax.core.pytrees import pytree
+from aw_jax.splat.corrections import PhotoState
 from aw_jax.splat.gaussians import Splat
 from aw_jax.splat.optimizer import Moments
 
@@ -18,7 +19,7 @@ class Growth:
 
 @pytree
 class FitState:
-    """A fit at rest, of a fixed number of rows."""
+    """A fit at rest."""
 
     splat: Splat
     """Living Gaussians and dead rows, which are never drawn."""
@@ -29,3 +30,5 @@ class FitState:
     """World units; enters learning rates and thresholds, never coordinates."""
     step: Int[Array, ""]
     """Finished steps."""
+    photos: PhotoState | None = None
+    """Corrections of the training photos, where the fit learns any."""

@@ -35,14 +35,17 @@ def from_points(
     key: Key[Array, ""],
     degree: int = 3,
     opacity: float = 0.1,
+    size: float = 1.0,
 ) -> Splat:
     """One round Gaussian per point, as large as its neighbours are far.
 
-    `points` in world units, `colors` in [0, 1]. The standard deviation is the root mean
-    square distance to the three nearest points; the rotation is uniformly random.
+    `points` in world units, `colors` in [0, 1]. The standard deviation is `size` times
+    the root mean square distance to the three nearest points; the rotation is uniformly
+    random.
     """
     count = len(points)
     spacing = np.maximum(_spacing(np.asarray(points)), CLOSEST * scene_scale)
+    spacing = size * spacing
     rest = jnp.zeros((count, (degree + 1) ** 2 - 1, 3))
     constant = harmonics.sh_from_rgb(jnp.asarray(colors, jnp.float32))[:, None]
     return Splat(

@@ -1,4 +1,9 @@
-"""Adam over a splat, one step size per group of parameters (Kingma and Ba, 2015)."""
+"""Adam over a splat, one step size per group of parameters (Kingma and Ba, 2015).
+
+What a fit learns of its photos goes through the same Adam.
+"""
+
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -8,20 +13,21 @@ from aw_jax.core.pytrees import pytree
 from aw_jax.splat.fit_config import LearningRates
 from aw_jax.splat.gaussians import Splat
 
+Parameters = TypeVar("Parameters")
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-15
 
 
 @pytree
 class Moments:
-    """Running means of the gradient and of its square, shaped like the splat."""
+    """Running means of the gradient and of its square, shaped like the parameters."""
 
-    mean: Splat
-    square: Splat
+    mean: PyTree
+    square: PyTree
 
 
-def zero_moments(splat: Splat) -> Moments:
+def zero_moments(parameters: PyTree) -> Moments:
     """The moments before the first step."""
-    zeros = lambda: jax.tree.map(jnp.zeros_like, splat)
+    zeros = lambda: jax.tree.map(jnp.zeros_like, parameters)
     return Moments(mean=zeros(), square=zeros())
 
 
@@ -50,13 +56,13 @@ def step_sizes(
 
 
 def adam(
-    splat: Splat,
-    gradient: Splat,
+    parameters: Parameters,
+    gradient: Parameters,
     moments: Moments,
     sizes: PyTree,
     *,
     step: Int[Array, ""],
-) -> tuple[Splat, Moments]:
+) -> tuple[Parameters, Moments]:
     """One step of Adam; `step` counts from 0 and corrects the bias of the moments."""
     mean = jax.tree.map(
         lambda m, g: BETA1 * m + (1 - BETA1) * g, moments.mean, gradient
@@ -67,13 +73,13 @@ def adam(
     count = (step + 1).astype(jnp.float32)
     unbias1 = -1 / jnp.expm1(count * jnp.log(BETA1))
     unbias2 = -1 / jnp.expm1(count * jnp.log(BETA2))
-    splat = jax.tree.map(
+    parameters = jax.tree.map(
         lambda x, m, v, size: (
             x - size * (unbias1 * m) / (jnp.sqrt(unbias2 * v) + EPSILON)
         ),
-        splat,
+        parameters,
         mean,
         square,
         sizes,
     )
-    return splat, Moments(mean=mean, square=square)
+    return parameters, Moments(mean=mean, square=square)

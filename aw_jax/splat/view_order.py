@@ -26,10 +26,18 @@ class ViewOrder:
         self._start = start
         self._order = shuffled(key, start, stop, len(self._places))
 
+    def __len__(self) -> int:
+        """Views of all groups."""
+        return len(self._places)
+
     def __call__(self, step: int) -> Targets:
         """The view of `step`, as targets of one image."""
-        group, view = self._places[self._order[step - self._start]]
+        group, view = self._places[self.index(step)]
         return _one(self._groups[group], view)
+
+    def index(self, step: int) -> int:
+        """The number of that view among those of all groups, in order."""
+        return int(self._order[step - self._start])
 
 
 def shuffled(
