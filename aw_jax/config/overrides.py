@@ -1,7 +1,9 @@
 """Dotted overrides: `--config.fit.steps=700` sets one field of a frozen config.
 
 Taken out of argv before absl parses it, walked by path, parsed by the declared type and
-rebuilt with `dataclasses.replace`, so that every validation runs again.
+rebuilt with `dataclasses.replace`, so that every validation runs again. Where a field
+may hold one of several groups, a word chooses: `--config.fit.densify=mcmc` is that
+group with its defaults, and its fields can be set after it.
 """
 
 import dataclasses
@@ -43,8 +45,13 @@ def _set(config: Any, names: list[str], text: str, path: str) -> Any:
     name, rest = names[0], names[1:]
     hint = _hint(config, name, path)
     old = getattr(config, name)
+    groups = _groups(hint)
+    if rest and old is None and groups:
+        raise _unchosen(groups, path.removesuffix("." + ".".join(rest)), path)
     if rest:
         new = _set(old, rest, text, path)
+    elif groups:
+        new = _chosen(text, groups, hint, path)
     elif dataclasses.is_dataclass(old):
         raise UserError(
             f"--config.{path} is a group of fields, not a value; set one of "
@@ -68,6 +75,36 @@ def _hint(config: Any, name: str, path: str) -> Any:
     )
     raise UserError(
         f"--config.{path}: {type(config).__name__} has no field '{name}'. {remedy}"
+    )
+
+
+def _groups(hint: Any) -> tuple[Any, ...]:
+    """The groups of fields among the alternatives of a union."""
+    if typing.get_origin(hint) not in (typing.Union, types.UnionType):
+        return ()
+    return tuple(k for k in typing.get_args(hint) if dataclasses.is_dataclass(k))
+
+
+def _word(group: Any) -> str:
+    """What chooses a group: its `word`, or else its name."""
+    return getattr(group, "word", group.__name__).lower()
+
+
+def _chosen(text: str, groups: tuple[Any, ...], hint: Any, path: str) -> Any:
+    words = {_word(group): group for group in groups}
+    if text.lower() in words:
+        return words[text.lower()]()
+    optional = type(None) in typing.get_args(hint)
+    if optional and text.lower() == "none":
+        return None
+    raise _expected(path, " or ".join([*words, *["none"] * optional]), text)
+
+
+def _unchosen(groups: tuple[Any, ...], field: str, path: str) -> UserError:
+    words = " or ".join(map(_word, groups))
+    return UserError(
+        f"--config.{path}: {field} is none; choose {words} before, as in "
+        f"--config.{field}={_word(groups[0])}."
     )
 
 

@@ -1,5 +1,5 @@
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pytest
 
@@ -22,8 +22,20 @@ class Fit:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Split:
+    word: ClassVar[str] = "adc"
+    gradient: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chain:
+    cap: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     fit: Fit = dataclasses.field(default_factory=Fit)
+    grow: Split | Chain | None = None
     name: str = "x"
 
 
@@ -72,6 +84,30 @@ def test_a_typo_names_the_nearest_field():
 def test_a_bad_value_is_the_users_error(path, text):
     with pytest.raises(UserError, match=path):
         overrides.apply(Config(), {path: text})
+
+
+@pytest.mark.parametrize(
+    ("texts", "value"),
+    [
+        ({"grow": "adc"}, Split()),
+        ({"grow": "chain", "grow.cap": "7"}, Chain(cap=7)),
+        ({"grow": "ADC", "grow.gradient": "2"}, Split(gradient=2.0)),
+        ({"grow": "adc", "fit.steps": "3"}, Split()),
+    ],
+)
+def test_a_word_chooses_one_of_several_groups(texts, value):
+    config = overrides.apply(Config(), texts)
+    assert config.grow == value
+    assert overrides.apply(config, {"grow": "none"}).grow is None
+
+
+def test_a_group_that_is_not_there_or_does_not_exist_says_what_to_choose():
+    with pytest.raises(UserError, match="expected adc or chain or none, got 'sgd'"):
+        overrides.apply(Config(), {"grow": "sgd"})
+    with pytest.raises(UserError, match="grow is none; choose adc or chain before"):
+        overrides.apply(Config(), {"grow.cap": "1"})
+    with pytest.raises(UserError, match="Chain has no field 'gradient'"):
+        overrides.apply(Config(), {"grow": "chain", "grow.gradient": "1"})
 
 
 def test_a_recipe_is_loaded_and_checked_for_its_kind(tmp_path):
