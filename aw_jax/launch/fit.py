@@ -1,44 +1,34 @@
 """A plain 3DGS fit to the training views of a scene.
 
 python -m aw_jax.launch.fit --scene=DIR --out=DIR
+
+--config.fit.densify=mcmc            relocate Gaussians instead of cloning and pruning
+--config.fit.densify.cap=N           ... and have no more than N of them
+--config.fit.correct_exposures=true  learn the exposure of every photo
+--config.fit.correct_poses=true      learn how far every camera is off
+--config.fit.first_capacity=N        begin with N rows, and double them when needed
 """
 
-import dataclasses
 import shutil
 
 import jax
 from absl import flags
 
 from aw_jax.core.keys import named
-from aw_jax.data.initial_points import InitialPointsConfig
-from aw_jax.data.photos import PhotoSize
-from aw_jax.data.splits import SplitConfig
 from aw_jax.launch import app
-from aw_jax.metrics.frames import FrameMetricsConfig, variants
+from aw_jax.metrics.frames import variants
 from aw_jax.reconstruct import outputs
 from aw_jax.reconstruct.branch import fit_to
+from aw_jax.reconstruct.config import FitRunConfig
 from aw_jax.reconstruct.inputs import find_start, load_capture
 from aw_jax.reconstruct.run import figures, initial_fit
 from aw_jax.runs.folder import RunFolder
 from aw_jax.runs.memory import peak_gigabytes
 from aw_jax.runs.progress import Phases, progress
 from aw_jax.splat import fit
-from aw_jax.splat.fit_config import FitConfig
 from aw_jax.splat.ply import save_ply
 
 flags.DEFINE_string("scene", None, "Folder of a capture.")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class FitRunConfig:
-    """One fit of one scene."""
-
-    split: SplitConfig = SplitConfig()
-    photos: PhotoSize = PhotoSize(max_side=800)
-    points: InitialPointsConfig = InitialPointsConfig()
-    fit: FitConfig = FitConfig(steps=7_000)
-    metrics: FrameMetricsConfig = FrameMetricsConfig()
-    save_every: int = 500
 
 
 def run(config: FitRunConfig, folder: RunFolder) -> None:

@@ -1,4 +1,4 @@
-"""Everything that `reconstruct` can be told; the defaults are the tiny preset."""
+"""Everything that `reconstruct` can be told, the tiny preset by default; and `fit`."""
 
 import dataclasses
 
@@ -43,3 +43,16 @@ class ReconstructConfig:
     def whole_fit(self) -> FitConfig:
         """The fit, as long as the loop."""
         return dataclasses.replace(self.fit, steps=self.loop.steps)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FitRunConfig:
+    """One plain fit of one scene."""
+
+    split: SplitConfig = SplitConfig()
+    photos: PhotoSize = PhotoSize(max_side=800)
+    points: InitialPointsConfig = InitialPointsConfig()
+    fit: FitConfig = FitConfig(steps=7_000)
+    metrics: FrameMetricsConfig = FrameMetricsConfig()
+    save_every: int = 500
+    """Steps between snapshots."""

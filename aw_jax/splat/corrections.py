@@ -6,6 +6,9 @@
 rigid motion of the camera's frame: it stands left of `camera_from_world`. Each training
 photo has its own, learned with the splat. Nothing else is ever corrected: neither
 generated views nor those that a splat is measured on.
+
+Brighter exposures of a darker splat are the same photos. Of all these, the mean of the
+exposures is held at the identity: the splat keeps the colors of the average photo.
 """
 
 import jax
@@ -51,7 +54,7 @@ class PhotoControls:
 
 def untouched(count: int, config: FitConfig) -> PhotoState | None:
     """`count` photos that need no correction; None if the fit is to learn none."""
-    if not (config.correct_exposures or config.correct_poses):
+    if not config.corrects:
         return None
     corrections = Corrections(
         exposures=jnp.tile(jnp.eye(3, 4), (count, 1, 1))
@@ -98,7 +101,10 @@ def followed(
     rates: LearningRates,
     step: Int[Array, ""],
 ) -> PhotoState:
-    """One step of Adam; photos that the step did not see move on by their momentum."""
+    """One step of Adam, then exposures about their mean.
+
+    Photos that the step did not see move on by their momentum.
+    """
     old = photos.corrections
     if old.motions is not None and gradient.motions is not None:
         pulled = gradient.motions + rates.poses_weight_decay * old.motions
@@ -111,4 +117,11 @@ def followed(
         jax.tree.structure(old), [rate for part, rate in learned if part is not None]
     )
     new, moments = optimizer.adam(old, gradient, photos.moments, sizes, step=step)
+    if new.exposures is not None:
+        new = replace(new, exposures=centred(new.exposures))
     return PhotoState(corrections=new, moments=moments)
+
+
+def centred(exposures: Float[Array, "n 3 4"]) -> Float[Array, "n 3 4"]:
+    """The exposures with their mean moved to the identity."""
+    return exposures - jnp.mean(exposures, axis=0) + jnp.eye(3, 4)

@@ -219,7 +219,7 @@ def _controls(
 
 
 def _photo_controls(config: FitConfig, step: int, photo: int) -> PhotoControls | None:
-    if not (config.correct_exposures or config.correct_poses):
+    if not config.corrects:
         return None
     return PhotoControls(
         index=jnp.asarray(photo, jnp.int32),

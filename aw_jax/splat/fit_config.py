@@ -215,6 +215,11 @@ class FitConfig:
         """What densifies, if it is a Markov chain."""
         return self.densify if isinstance(self.densify, McmcConfig) else None
 
+    @property
+    def corrects(self) -> bool:
+        """Whether anything is learned of the photos."""
+        return self.correct_exposures or self.correct_poses
+
     def rows(self, count: int) -> int:
         """Rows for `count` Gaussians: `first_capacity` doubled until they fit."""
         rows = self.first_capacity or self.capacity

@@ -29,3 +29,15 @@ def test_a_tree_comes_back_bit_for_bit_with_its_notes(tmp_path):
     assert back.name == "a"
     np.testing.assert_array_equal(back.weights, state.weights)
     np.testing.assert_array_equal(back.step, state.step)
+
+
+def test_notes_can_be_read_before_the_shapes_of_the_tree_are_known(tmp_path):
+    saved = Checkpoints(tmp_path)
+    saved.save(4, {"a": jnp.zeros(7)}, notes={"rows": 7})
+    saved.close()
+    found = Checkpoints(tmp_path)
+    notes = found.notes(4)
+    back, _ = found.restore(4, like={"a": jax.ShapeDtypeStruct((7,), jnp.float32)})
+    found.close()
+    assert notes == {"rows": 7}
+    np.testing.assert_array_equal(back["a"], np.zeros(7))

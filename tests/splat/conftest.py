@@ -17,7 +17,7 @@ from aw_jax.geometry.cameras import Cameras
 from aw_jax.geometry.rotations import look_at
 from aw_jax.images.psnr import psnr
 from aw_jax.splat import fit
-from aw_jax.splat.fit_config import FitConfig, LearningRates, Schedule
+from aw_jax.splat.fit_config import FitConfig, LearningRates, McmcConfig, Schedule
 from aw_jax.splat.gaussians import Splat
 from aw_jax.splat.rasterize import render
 from aw_jax.splat.targets import Targets
@@ -26,7 +26,7 @@ KEY = jax.random.key(1)
 COUNT, SIZE, SCALE = 40, 24, 3.85
 CONFIG = FitConfig(
     steps=200,
-    capacity=64,
+    capacity=80,
     schedule=Schedule(
         length=200,
         sh_every=1000,
@@ -39,6 +39,8 @@ CONFIG = FitConfig(
     sh_degree=0,
     rates=LearningRates(means=2e-3),  # 200 steps are few
 )
+
+CHAIN = McmcConfig(cap=50)
 
 
 def world():
@@ -110,6 +112,7 @@ def toy():
         COUNT=COUNT,
         SCALE=SCALE,
         CONFIG=CONFIG,
+        CHAIN=CHAIN,
         world=world,
         cameras=cameras,
         photos=photos,
