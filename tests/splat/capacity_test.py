@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aw_jax.core.pytrees import replace
-from aw_jax.splat import capacity, densify, fit, fit_step
+from aw_jax.splat import capacity, densify, fit, fit_step, mcmc
 from aw_jax.splat.fit_config import DensifyConfig, FitConfig
 from aw_jax.splat.fit_state import Growth
 from aw_jax.splat.gaussians import DEAD_LOGIT
@@ -60,30 +60,34 @@ def test_refinement_makes_as_many_as_foretold(toy):
     assert int(after.alive.sum()) == foretold != 40
 
 
-def assert_begins_small_and_ends_alike(toy, control):
-    """Up to the order in which sums over rows are taken."""
-    config = dataclasses.replace(toy.CONFIG, densify=control)
+def test_a_fit_that_begins_small_is_the_fit_with_all_rows(toy):
+    """Up to the order of sums over rows; and every number of rows compiles once."""
+    config = dataclasses.replace(toy.CONFIG, densify=CLONES)
     few = dataclasses.replace(config, first_capacity=40)
     run = functools.partial(fit.run, targets=(toy.photos(),), key=KEY)
+    step: Any = fit_step.step
+    step.clear_cache()
     whole = run(toy.begin(config), config=config, until=45)
     state, sizes = toy.begin(few), []
     for until in (19, 20, 45):
         state = run(state, config=few, until=until)
         sizes.append(len(state.alive))
     assert sizes == [40, 80, 80]
-    assert int(state.alive.sum()) > 40
+    assert step._cache_size() == 2
+    assert int(state.alive.sum()) > 50
     np.testing.assert_array_equal(state.alive, whole.alive)
     for a, b in zip(*map(jax.tree.leaves, (state.splat, whole.splat)), strict=True):
-        print(np.abs(a - b).max())
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
-def test_clones_come_out_alike_and_every_number_of_rows_compiles_once(toy):
-    step: Any = fit_step.step
-    step.clear_cache()
-    assert_begins_small_and_ends_alike(toy, CLONES)
-    assert step._cache_size() == 2
-
-
-def test_a_chain_draws_row_by_row_and_comes_out_alike(toy):
-    assert_begins_small_and_ends_alike(toy, toy.CHAIN)
+def test_a_chain_refines_alike_whatever_the_rows(toy):
+    """It draws row by row; again up to the order of sums."""
+    config = dataclasses.replace(toy.CONFIG, densify=toy.CHAIN)
+    few = toy.begin(dataclasses.replace(config, first_capacity=40))
+    few = capacity.ready_to_refine(few, dataclasses.replace(config, capacity=50))
+    assert len(few.alive) == 50
+    small = mcmc.refine(few, KEY, config=toy.CHAIN)
+    large = mcmc.refine(toy.begin(config), KEY, config=toy.CHAIN)
+    assert int(small.alive.sum()) == int(large.alive.sum()) == 42
+    for a, b in zip(*map(jax.tree.leaves, (small.splat, large.splat)), strict=True):
+        np.testing.assert_allclose(a, b[:50], rtol=1e-5)

@@ -37,7 +37,9 @@ CONFIG = FitConfig(
         quiet=20,
     ),
     sh_degree=0,
-    rates=LearningRates(means=2e-3),  # 200 steps are few
+    rates=LearningRates(  # 200 steps are few
+        means=2e-3, sh_constant=2e-2, poses=1e-3, poses_decay=0.1
+    ),
 )
 
 CHAIN = McmcConfig(cap=50)
