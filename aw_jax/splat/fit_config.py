@@ -32,8 +32,7 @@ class LearningRates:
     exposures_decay: float = 0.1
     """What is left of it at the last step."""
     poses: float = 1e-5
-    """Radians, and shares of the scene's scale, where `FitConfig.correct_poses`; for a
-    fit of the schedule's length."""
+    """Radians, and shares of the scene's scale, where `FitConfig.correct_poses`."""
     poses_decay: float = 0.01
     """What is left of it at the last step."""
     poses_weight_decay: float = 1e-6
@@ -197,7 +196,8 @@ class FitConfig:
     densify: DensifyConfig | McmcConfig | None = DensifyConfig()
     """None: the number of Gaussians stays what it is."""
     correct_exposures: bool = False
-    """Gives every photo an affine map of colors, learned with the splat."""
+    """Gives every photo an affine map of colors, learned with the splat. Views that are
+    measured get none: where exposures differ much, that costs their figures."""
     correct_poses: bool = False
     """Lets the camera of every photo move a little, learned with the splat."""
     render: RenderSettings = RenderSettings()
@@ -232,21 +232,16 @@ class FitConfig:
 
         A short fit takes fewer steps, so its steps are longer, by the square root.
         """
-        return self._longer * self._left(self.rates.means_decay, step)
+        longer = max(self.schedule.length / self.steps, 1) ** 0.5
+        return longer * self._left(self.rates.means_decay, step)
 
     def exposures_rate(self, step: int) -> float:
         """Learning rate of the exposures: exponential decay over the fit."""
         return self.rates.exposures * self._left(self.rates.exposures_decay, step)
 
     def poses_rate(self, step: int) -> float:
-        """Learning rate of the poses, which decays and is longer as the means' is."""
-        return (
-            self._longer * self.rates.poses * self._left(self.rates.poses_decay, step)
-        )
-
-    @property
-    def _longer(self) -> float:
-        return max(self.schedule.length / self.steps, 1) ** 0.5
+        """Learning rate of the poses, likewise."""
+        return self.rates.poses * self._left(self.rates.poses_decay, step)
 
     def _left(self, decay: float, step: int) -> float:
         return decay ** min(step / self.steps, 1)

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from aw_jax.splat.fit_config import FitConfig, Schedule
+from aw_jax.config import overrides
+from aw_jax.splat.fit_config import DensifyConfig, FitConfig, McmcConfig, Schedule
 
 
 def refinements(schedule, injections=()):
@@ -56,8 +57,21 @@ def test_means_slow_down_to_a_hundredth_and_move_further_in_a_short_fit():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("steps", 0), ("capacity", 0), ("sh_degree", 4), ("init_opacity", 1.0)],
+    [
+        ("steps", 0),
+        ("capacity", 0),
+        ("sh_degree", 4),
+        ("init_opacity", 1.0),
+        ("init_scale", 0.0),
+    ],
 )
 def test_a_field_out_of_range_is_named(field, value):
     with pytest.raises(ValueError, match=field):
         dataclasses.replace(FitConfig(), **{field: value})
+
+
+def test_a_word_on_the_command_line_chooses_the_densification():
+    chain = overrides.apply(FitConfig(), {"densify": "mcmc", "densify.cap": "9"})
+    assert chain.densify == McmcConfig(cap=9)
+    assert overrides.apply(chain, {"densify": "adc"}).densify == DensifyConfig()
+    assert overrides.apply(chain, {"densify": "none"}).densify is None

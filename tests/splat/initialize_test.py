@@ -20,6 +20,19 @@ def test_size_is_the_root_mean_square_distance_to_the_three_nearest_points():
     np.testing.assert_allclose(splat.log_scales[0], expected, atol=1e-6)
 
 
+def test_sizes_can_be_a_share_of_the_distance():
+    points = np.asarray([[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 2.0]])
+    whole, tenth = (
+        initialize.from_points(
+            points, points / 2, scene_scale=1.0, key=KEY, degree=0, size=size
+        )
+        for size in (1.0, 0.1)
+    )
+    np.testing.assert_allclose(
+        tenth.log_scales, whole.log_scales + np.log(0.1), rtol=1e-5
+    )
+
+
 def test_color_opacity_and_degree_are_those_asked_for():
     colors = np.asarray([[0.2, 0.5, 0.9], [1, 0, 0.3], [0.1, 0.1, 0.1]])
     points = np.arange(9.0).reshape(3, 3)
