@@ -85,8 +85,11 @@ def shade(
     """The color of every Gaussian from every camera of a flat batch (v,)."""
     stored = sh_degree(splat)
     degree = stored if settings.sh_degree is None else min(settings.sh_degree, stored)
-    offsets = splat.means - centers(cameras)[:, None]
-    return harmonics.colors(splat.sh, numerics.unit(offsets), degree=degree)
+    eyes = numerics.components(centers(cameras)[:, None])
+    means = numerics.components(splat.means)
+    offset = tuple(mean - eye for mean, eye in zip(means, eyes, strict=True))
+    x, y, z = numerics.unit_components(offset)
+    return harmonics.colors(splat.sh, (x, y, z), degree=degree)
 
 
 def _to_camera(splat: Splat, cameras: Cameras) -> Vector:

@@ -6,7 +6,9 @@ Forward and backward of the full render (harmonics of degree 3, gradients of all
 parameters and the pose). `512`: 100,000 random Gaussians at 512 x 512. `garden`: the
 points of ../shared/scenes/garden_points in front of its first camera. Runs of the three
 sides are interleaved and their images and gradients compared. The last line is JSON; a
-ratio is ours / peer. Memory is the peak of an own process over its imports.
+ratio is ours / peer. Memory is the peak of an own process over its imports and inputs:
+`memory` with programs from jax's cache on disk, `first_memory` with XLA's compiler,
+which takes 130 to 300 MB by itself.
 """
 
 import os
@@ -15,10 +17,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting torch threads ste
 
 import argparse
 import json
-import platform
-import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,115 +27,30 @@ from typing import Any
 
 import gsplat_peer
 import jax
-import jax.numpy as jnp
 import numpy as np
 import torch
+from cases import (
+    Case,
+    cotangents,
+    figure,
+    garden_case,
+    machine,
+    our_run,
+    random_case,
+    ratio,
+    splat_and_camera,
+)
 
-from aw_jax.geometry.cameras import Cameras
 from aw_jax.runs.versions import versions
 from aw_jax.splat import projection
-from aw_jax.splat.gaussians import Splat
 from aw_jax.splat.kernels import native
-from aw_jax.splat.rasterize import render
 from aw_jax.splat.settings import RenderSettings
-
-SHARED = Path(os.environ.get("AW_SHARED", Path(__file__).parents[3] / "shared"))
-GARDEN = SHARED / "scenes" / "garden_points" / "test_garden.npz"
-Case = tuple[dict[str, np.ndarray], np.ndarray, tuple[int, int]]
-
-
-def random_case(count: int, side: int) -> Case:
-    """Gaussians scattered over a square view, a few pixels wide each."""
-    draw = np.random.default_rng(0)
-    depth = draw.uniform(2, 6, count)
-    screen = draw.uniform(-0.52, 0.52, (count, 2))
-    pixels = np.exp(draw.uniform(np.log(1), np.log(5), (count, 3)))
-    arrays = {
-        "means": np.concatenate([screen * depth[:, None], depth[:, None]], axis=1),
-        "log_scales": np.log(pixels * depth[:, None] / side),
-        "logit_opacities": draw.uniform(-3, 3, count),
-        "sh": draw.normal(0, 0.2, (count, 16, 3)),
-        "quats": draw.normal(size=(count, 4)),
-        "pose": np.eye(4),
-    }
-    intrinsics = np.asarray([[side, 0, side / 2], [0, side, side / 2], [0, 0, 1]])
-    return _float32(arrays), intrinsics.astype(np.float32), (side, side)
-
-
-def garden_case() -> Case:
-    """The garden's points as Gaussians of gsplat's own test: random shapes."""
-    if not GARDEN.exists():
-        sys.exit(f"error: {GARDEN} is missing; choose --cases 512 or set AW_SHARED.")
-    data, draw = np.load(GARDEN), np.random.default_rng(0)
-    pose, means = data["viewmats"][0], data["means3d"]
-    ahead = means @ pose[2, :3] + pose[2, 3] > 0.2
-    count = int(ahead.sum())
-    sh = draw.normal(0, 0.1, (count, 16, 3))
-    sh[:, 0] = (data["colors"][ahead] / 255 - 0.5) / 0.28209479177387814
-    arrays = {
-        "means": means[ahead],
-        "log_scales": np.log(draw.uniform(1e-3, 0.02, (count, 3))),
-        "logit_opacities": draw.uniform(-3, 3, count),
-        "sh": sh,
-        "quats": draw.normal(size=(count, 4)),
-        "pose": pose,
-    }
-    size = (int(data["width"]), int(data["height"]))
-    return _float32(arrays), data["Ks"][0].astype(np.float32), size
-
-
-def _float32(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {k: v.astype(np.float32) for k, v in arrays.items()}
 
 
 def make_case(name: str, small: bool) -> Case:
     if name == "garden":
         return garden_case()
     return random_case(2000, 64) if small else random_case(100_000, 512)
-
-
-def cotangents(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    draw = np.random.default_rng(1)
-    shape = (size[1], size[0])
-    return _pair(draw.normal(size=(*shape, 3)), draw.normal(size=shape))
-
-
-def _pair(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return a.astype(np.float32), b.astype(np.float32)
-
-
-def splat_and_camera(case: Case) -> tuple[Splat, Cameras]:
-    arrays, intrinsics, size = case
-    names = ("means", "log_scales", "quats", "logit_opacities", "sh")
-    splat = Splat(**{name: jnp.asarray(arrays[name]) for name in names})
-    pose = jnp.asarray(arrays["pose"])
-    return splat, Cameras(
-        camera_from_world=pose,
-        intrinsics=jnp.asarray(intrinsics),
-        width=size[0],
-        height=size[1],
-    )
-
-
-def our_run(case: Case, backend: Any) -> Callable[[], tuple[Any, list[Any]]]:
-    """Forward and backward of ours; returns the image and gradients in peer's order."""
-    settings = RenderSettings(backend=backend, max_alpha=0.999)
-    splat, camera = splat_and_camera(case)
-    d_color, d_alpha = map(jnp.asarray, cotangents(case[2]))
-
-    def loss(splat: Splat, camera: Cameras) -> tuple[Any, Any]:
-        out = render(splat, camera, settings=settings)
-        return jnp.sum(out.color * d_color) + jnp.sum(out.alpha * d_alpha), out.color
-
-    step = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))
-
-    def run() -> tuple[Any, list[Any]]:
-        (d_splat, d_camera), color = jax.block_until_ready(step(splat, camera))
-        names = gsplat_peer.Peer.names[:-1]
-        grads = [getattr(d_splat, name) for name in names]
-        return color, [*grads, d_camera.camera_from_world]
-
-    return run
 
 
 def peer_run(case: Case) -> Callable[[], tuple[Any, list[Any]]]:
@@ -177,16 +93,6 @@ def time_case(name: str, rounds: int, small: bool) -> dict[str, dict[str, Any]]:
     }
 
 
-def ratio(ours: list[float], peers: list[float]) -> dict[str, Any]:
-    each = [a / b for a, b in zip(ours, peers, strict=True)]
-    value = statistics.median(ours) / statistics.median(peers)
-    return figure(value, [min(each), max(each)])
-
-
-def figure(value: float, spread: list[float]) -> dict[str, Any]:
-    return {"value": value, "unit": "ratio", "better": "lower", "spread": spread}
-
-
 def lanes_case(name: str, small: bool) -> dict[str, dict[str, Any]]:
     """Pairs computed by the native kernel over pairs that are blended."""
     case = make_case(name, small)
@@ -218,37 +124,34 @@ def _kilobytes(field: str) -> int:
     return next(int(x.split()[1]) for x in lines if x.startswith(field))
 
 
-def memory_case(name: str, small: bool) -> dict[str, dict[str, Any]]:
-    """Memory ratios, each side in its own process."""
-    megabytes = {}
-    for side in ("native", "xla", "gsplat"):
-        words = [sys.executable, __file__, "--peak", side, "--cases", name]
-        done = subprocess.run(
-            [*words, *(["--small"] if small else [])],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        megabytes[side] = float(done.stdout.split()[-1])
-    print(name, "megabytes:", megabytes)
-    values = {s: megabytes[s] / megabytes["gsplat"] for s in ("native", "xla")}
-    return {
-        f"{side}_memory_vs_gsplat_{name}": figure(value, [value, value])
-        for side, value in values.items()
+def child_peak(name: str, side: str, small: bool, cache: str) -> float:
+    """`peak_memory` in a process of its own, which keeps its programs in `cache`."""
+    words = [sys.executable, __file__, "--peak", side, "--cases", name]
+    kept = {
+        "JAX_COMPILATION_CACHE_DIR": cache,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
-
-
-def machine() -> dict[str, Any]:
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
+    done = subprocess.run(
+        [*words, *(["--small"] if small else [])],
+        env=os.environ | kept,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    load = os.getloadavg()[0]
-    return {"cpu": model, "cores": len(os.sched_getaffinity(0)), "load": load}
+    return float(done.stdout.split()[-1])
+
+
+def memory_case(name: str, small: bool) -> dict[str, dict[str, Any]]:
+    """Memory ratios, each side in its own process, at a first and at a later start."""
+    peer, figures = child_peak(name, "gsplat", small, ""), {}
+    for side in ("native", "xla"):
+        with tempfile.TemporaryDirectory() as cache:
+            first, later = (child_peak(name, side, small, cache) for _ in range(2))
+        print(name, "megabytes:", {"first": first, "later": later, "gsplat": peer})
+        for kind, peak in (("first_memory", first), ("memory", later)):
+            value = peak / peer
+            figures[f"{side}_{kind}_vs_gsplat_{name}"] = figure(value, [value, value])
+    return figures
 
 
 def main() -> None:
