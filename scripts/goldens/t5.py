@@ -48,13 +48,15 @@ COPY = "encoder.embed_tokens.weight"
 def draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Values of the tensor `name`: gains about 1, matrices over sqrt(inputs).
 
-    q is larger, for a softmax that decides, and so are the position biases.
+    Tokens are of every size from 1e-4 to 1, so that the eps of a norm tells.
     """
     rng = np.random.default_rng([SEED, zlib.crc32(name.encode())])
     values = rng.standard_normal(shape)
     if "norm" in name:
         values = 1 + 0.3 * values
-    elif "relative_attention_bias" not in name and name != "shared.weight":
+    elif name == "shared.weight":
+        values = values * np.logspace(-4, 0, len(values))[:, None]
+    elif "relative_attention_bias" not in name:
         values = values / np.sqrt(shape[-1])
     return values.astype(np.float32)
 

@@ -86,6 +86,18 @@ float16 overflows in it, so there is no such choice.
 """
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextConfig:
+    """How prompts become embeddings, as far as no file decides it."""
+
+    t5_mask: bool
+    """Whether padding is hidden from the encoder's attention."""
+    dtype: Precision = "bfloat16"
+    """Of the encoder's parameters and products; embeddings are bfloat16 in any case."""
+    length: int = 256
+    """Tokens of a prompt, padding included: LTX-Video's."""
+
+
 def from_upstream(
     entry: dict[str, Any], *, source: object = "config.json", **changes: Any
 ) -> T5Config:

@@ -28,7 +28,7 @@ def load_encoder(folder: str | Path, *, t5_mask: bool, **changes: Any) -> T5Enco
 
     Args:
         folder: of a text encoder, or of a whole diffusers pipeline.
-        t5_mask: whether padding is hidden from the attention; no file tells (config.py).
+        t5_mask: whether padding is hidden from the attention, which no file tells.
         changes: `dtype` and `param_dtype` of `T5Config`.
 
     Raises:

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from aw_jax.core.errors import UserError
 from aw_jax.models.t5 import config as config_io
 from aw_jax.models.t5 import weights
-from aw_jax.models.t5.encoder import position_buckets
+from aw_jax.models.t5.encoder import T5Encoder, position_buckets
 
 IDS = np.array([[5, 9, 1, 0, 0, 0, 0], [3, 2, 61, 7, 30, 8, 1]])
 LENGTHS = np.array([3, 7])
@@ -137,3 +138,11 @@ def test_other_kinds_of_t5_are_refused(tiny):
     entry = dict.fromkeys(("num_layers", "d_model", "d_ff", "d_kv", "num_heads"), 4)
     with pytest.raises(UserError, match=r"expected 'gated-gelu'.*got 'relu'"):
         config_io.from_upstream(entry | {"vocab_size": 4}, t5_mask=True)
+
+
+def test_fresh_encoders_keep_the_size_of_their_tokens(tiny):
+    """Scores have no 1 / sqrt(e): the initial q is narrower for it."""
+    build = jax.jit(lambda: T5Encoder(tiny.config, rngs=nnx.Rngs(0)))
+    blocks = build().blocks.attention
+    ratio = blocks.k.kernel[...].std() / blocks.q.kernel[...].std()
+    assert ratio == pytest.approx(tiny.config.head_dim**0.5, rel=0.1)

@@ -38,7 +38,9 @@ def draw(name, shape):
     values = rng.standard_normal(shape)
     if "norm" in name:
         values = 1 + 0.3 * values
-    elif "relative_attention_bias" not in name and name != "shared.weight":
+    elif name == "shared.weight":
+        values = values * np.logspace(-4, 0, len(values))[:, None]
+    elif "relative_attention_bias" not in name:
         values = values / np.sqrt(shape[-1])
     return values.astype(np.float32)
 
