@@ -109,13 +109,13 @@ def from_upstream(
         changes: `t5_mask`, which must be among them, and the types.
 
     Raises:
-        UserError: a field is missing, or another network than T5 v1.1 is described.
+        UserError: a shape is missing, or another network than T5 v1.1 is described.
     """
-    missing = sorted(name for name in _FIELDS.values() if name not in entry)
-    if missing:
+    unfit = sorted(n for n in _FIELDS.values() if not isinstance(entry.get(n), int))
+    if unfit:
         raise UserError(
-            f"{source}: expected the config of a T5 encoder with {', '.join(missing)}, "
-            "got no such field."
+            f"{source}: expected the config of a T5 encoder with whole numbers as "
+            f"{', '.join(unfit)}, got {[entry.get(name) for name in unfit]}."
         )
     gate = entry.get("feed_forward_proj", "relu")
     if gate != "gated-gelu":

@@ -95,9 +95,10 @@ def tensor_files(folder: Path) -> list[Path]:
             "read."
         )
     shards = _json(index).get("weight_map")
-    if not isinstance(shards, dict) or not shards:
+    names = set(shards.values()) if isinstance(shards, dict) else set()
+    if not names or not all(isinstance(name, str) for name in names):
         raise UserError(f"{index}: expected an entry weight_map {{tensor: file}}.")
-    files = [folder / name for name in sorted(set(shards.values()))]
+    files = [folder / name for name in sorted(names)]
     absent = [file.name for file in files if not file.is_file()]
     if absent:
         raise UserError(

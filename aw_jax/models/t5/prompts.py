@@ -43,6 +43,8 @@ def embed_prompts(
 ) -> PromptEmbeddings:
     """The embeddings of `prompts`; T5 is loaded only if the cache lacks one.
 
+    The files of T5 are read once in any case, for their checksum.
+
     Args:
         prompts: texts; those with more than `config.length` tokens are cut, and one
             warning counts them.

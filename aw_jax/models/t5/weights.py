@@ -115,7 +115,8 @@ def from_upstream(config: T5Config, tensors: Iterable[tuple[str, Tensor]]) -> T5
 
     Args:
         config: of the encoder.
-        tensors: each of `tensor_names(config)` once, in any order.
+        tensors: each of `tensor_names(config)` once, in any order, given away: an
+            array may become a parameter without being copied.
     """
     slots, abstract = tensor_names(config), abstract_state(config)
     arrays: dict[tuple[str, ...], Array] = {}
@@ -123,7 +124,7 @@ def from_upstream(config: T5Config, tensors: Iterable[tuple[str, Tensor]]) -> T5
         path, layer = slots[name].path, slots[name].layer
         whole = abstract[path]
         array = tensor.T if path[-1] == "kernel" else tensor
-        array = array.astype(whole.dtype)
+        array = array.astype(whole.dtype, copy=False)
         if layer is None:
             arrays[path] = jnp.asarray(array)
         else:

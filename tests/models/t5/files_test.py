@@ -129,7 +129,8 @@ def test_what_is_absent_is_named(tiny, tmp_path):
         ("config.json", "{", "config.json: no JSON"),
         ("config.json", "[]", "config.json: expected a JSON object, got list"),
         ("model.safetensors", "none at all", "not a readable safetensors file"),
-        ("model.safetensors.index.json", "{}", "expected an entry weight_map"),
+        (files.INDEX, "{}", "expected an entry weight_map"),
+        (files.INDEX, '{"weight_map": {"a": 1}}', "expected an entry weight_map"),
     ],
 )
 def test_damaged_files_are_named(tiny, tmp_path, name, text, message):
