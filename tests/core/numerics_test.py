@@ -4,7 +4,7 @@ import numpy as np
 
 from aw_jax.core import numerics
 
-VECTORS = np.random.default_rng(0).normal(size=(2, 7, 3)).astype(np.float32)
+VECTORS = jnp.asarray(np.random.default_rng(0).normal(size=(2, 7, 3)), jnp.float32)
 
 
 def by_components(x):

@@ -7,9 +7,9 @@ from aw_jax.core import numerics
 from aw_jax.splat import harmonics
 
 DRAW = np.random.default_rng(0)
-SH = DRAW.normal(size=(5, 16, 3)).astype(np.float32)
-OFFSETS = DRAW.normal(size=(2, 5, 3)).astype(np.float32)
-WEIGHTS = DRAW.normal(size=(2, 5, 3)).astype(np.float32)
+SH = jnp.asarray(DRAW.normal(size=(5, 16, 3)), jnp.float32)
+OFFSETS = jnp.asarray(DRAW.normal(size=(2, 5, 3)), jnp.float32)
+WEIGHTS = jnp.asarray(DRAW.normal(size=(2, 5, 3)), jnp.float32)
 
 
 def ours(sh, offsets, degree):
