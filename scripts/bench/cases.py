@@ -4,7 +4,7 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +89,16 @@ def splat_and_camera(case: Case) -> tuple[Splat, Cameras]:
     )
 
 
-def our_run(case: Case, backend: Any) -> Callable[[], tuple[Any, list[Any]]]:
-    """Forward and backward of ours; returns the image and gradients."""
+def our_run(
+    case: Case, backend: Any, outer: Sequence[np.ndarray] | None = None
+) -> Callable[[], tuple[Any, list[Any]]]:
+    """Forward and backward of ours; returns the image and gradients.
+
+    `outer`: the cotangents of color and alpha, in place of `cotangents`.
+    """
     settings = RenderSettings(backend=backend, max_alpha=0.999)
     splat, camera = splat_and_camera(case)
-    d_color, d_alpha = map(jnp.asarray, cotangents(case[2]))
+    d_color, d_alpha = map(jnp.asarray, outer or cotangents(case[2]))
 
     def loss(splat: Splat, camera: Cameras) -> tuple[Any, Any]:
         out = render(splat, camera, settings=settings)

@@ -7,7 +7,9 @@ million Gaussians of the same few pixels at 512 x 512, so that each meets as man
 `pixels`: 100,000 Gaussians at sides of 128 to 1,024, of the same share of the view. A
 figure is the slope of log time over log Gaussians (pixels) at the last three sizes,
 medians of interleaved rounds: 1 is proportional. `native_one_over_two_threads` is the
-time on one core over that on two, each an own process, in turns. The last line is JSON.
+time of the native kernels (forward and backward, of given ellipses) on one core over
+that on two, each an own process, in turns; `render_one_over_two_threads` that of the
+full render, whose projection XLA compiles. The last line is JSON.
 """
 
 import os
@@ -19,16 +21,20 @@ if "--cores" in sys.argv:  # before jax counts them
 
 import argparse
 import json
-import statistics
 import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from cases import Case, machine, our_run, random_case
+from cases import Case, machine, our_run, random_case, splat_and_camera
 
 from aw_jax.runs.versions import versions
+from aw_jax.splat import projection
+from aw_jax.splat.kernels import native
+from aw_jax.splat.settings import RenderSettings
 
 COUNTS = (10_000, 32_000, 100_000, 320_000, 1_000_000)
 SIDES = (128, 256, 512, 1024)
@@ -64,26 +70,52 @@ def told(value: float, each: list[float]) -> dict[str, Any]:
     return {"value": value, "unit": "slope", "better": "lower", "spread": spread}
 
 
-def child(cores: int) -> float:
-    """Seconds of one render, the best of five, in a process held to so many cores."""
+def compositing(case: Case) -> Callable[[], Any]:
+    """The native kernels, forward and backward, on what a case projects to."""
+    splat, camera = splat_and_camera(case)
+    cameras, settings = jax.tree.map(lambda x: x[None], camera), RenderSettings()
+    p = projection.project(splat, cameras, settings)
+    colors = projection.shade(splat, cameras, settings)
+    inputs = (p.means2d, p.conics, p.opacities, colors, p.depths, p.radii)
+    sizes = {"width": camera.width, "height": camera.height, "max_alpha": 0.99}
+
+    @jax.jit
+    def both() -> Any:
+        seen, light, *_ = native.forward(*inputs, **sizes)
+        outer = jnp.ones_like(seen), jnp.ones_like(light)
+        return native.backward(*inputs, seen, light, *outer, **sizes)
+
+    return lambda: jax.block_until_ready(both())
+
+
+def child(cores: int) -> tuple[float, float]:
+    """Seconds of the kernels and of a render in a process held to so many cores."""
     command = [sys.executable, __file__, "--cores", str(cores)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
+    kernels, whole = done.stdout.split()[-2:]
+    return float(kernels), float(whole)
 
 
-def on_cores(cores: int) -> float:
-    run = our_run(random_case(100_000, 512), "native")
-    run()
+def on_cores(cores: int) -> None:
+    """Prints the best of ten calls of each."""
     assert len(os.sched_getaffinity(0)) == cores
-    return min(timed(run) for _ in range(5))
+    case = random_case(100_000, 512)
+    runs = (compositing(case), our_run(case, "native"))
+    for run in runs:
+        run()
+        print(min(timed(run) for _ in range(10)))
 
 
-def threads(rounds: int) -> dict[str, Any]:
+def threads(rounds: int) -> dict[str, dict[str, Any]]:
     """Time on one core over time on two."""
-    pairs = [(child(1), child(2)) for _ in range(rounds)]
-    each = [one / two for one, two in pairs]
-    value = statistics.median(each)
-    return told(value, each) | {"unit": "ratio", "better": "higher"}
+    seconds = np.asarray([(child(1), child(2)) for _ in range(rounds)])
+    print("one and two cores:", seconds.round(4).tolist())
+    ratios = seconds[:, 0] / seconds[:, 1]
+    return {
+        f"{name}_one_over_two_threads": told(float(np.median(each)), each.tolist())
+        | {"unit": "ratio", "better": "higher"}
+        for name, each in zip(("native", "render"), ratios.T, strict=True)
+    }
 
 
 def main() -> None:
@@ -93,16 +125,16 @@ def main() -> None:
     parser.add_argument("--cores", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.cores:
-        print(on_cores(args.cores))
+        on_cores(args.cores)
         return
     at_start, figures = machine(), {}
     counts, pixels = list(COUNTS), [side**2 for side in SIDES]
-    for backend in args.backends.split(","):
+    for backend in filter(None, args.backends.split(",")):
         cases = [random_case(count, 512) for count in counts]
         figures[f"{backend}_count"] = slope(counts, cases, backend, args.rounds)
         cases = [enlarged(side) for side in SIDES]
         figures[f"{backend}_pixels"] = slope(pixels, cases, backend, args.rounds)
-    figures["native_one_over_two_threads"] = threads(args.rounds)
+    figures |= threads(args.rounds)
     found = {"figures": figures, "machine": at_start, "versions": versions()}
     print(json.dumps(found))
 

@@ -11,6 +11,10 @@ import numpy as np
 import torch
 
 CHUNK = 2000
+THRESHOLDS = (1 / 255, 0.999)
+"""Alphas at which a splat starts to count, and is clamped."""
+LIGHT_MIN = 1e-4
+MARGIN = 1e-5
 
 
 def weights_from_alpha(
@@ -63,6 +67,8 @@ class Peer:
         }
         self.intrinsics = torch.tensor(intrinsics)
         self.width, self.height = size
+        self.unsure = np.zeros(self.width * self.height, bool)
+        """Pixels where an alpha or the light lies within MARGIN of a threshold."""
         with torch.no_grad():
             self.pairs = self._pairs()
 
@@ -119,7 +125,9 @@ class Peer:
         gaussian, pixel = gaussian[order], pixel[order]
         total = np.cumsum(passed[order])
         first = np.searchsorted(pixel, pixel)
-        kept = total - (total - passed[order])[first] > np.log(1e-4)
+        light = total - (total - passed[order])[first]
+        self.unsure[pixel[np.abs(np.exp(light) - LIGHT_MIN) < MARGIN]] = True
+        kept = light > np.log(LIGHT_MIN)
         return torch.from_numpy(gaussian[kept]), torch.from_numpy(pixel[kept])
 
     def _chunk(
@@ -144,6 +152,8 @@ class Peer:
         a, b, c = conics[g].T
         sigma = (a * dx * dx + c * dy * dy) / 2 + b * dx * dy
         alpha = opacities[g] * np.exp(-sigma)
+        near = np.min([np.abs(alpha - edge) for edge in THRESHOLDS], axis=0) < MARGIN
+        self.unsure[(y * self.width + x)[near]] = True
         hit = (alpha >= 1 / 255) & (sigma >= 0)
         passed = np.log1p(-np.minimum(alpha[hit], 0.999))
         return g[hit], (y * self.width + x)[hit], passed

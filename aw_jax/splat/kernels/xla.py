@@ -33,8 +33,8 @@ from aw_jax.splat.kernels import tiles
 from aw_jax.splat.kernels.tiles import SHAPE, Grid, Layer, Scene
 
 TILE = 8
-GROUP = 64
-CHUNK = 32
+GROUP = 128
+CHUNK = 16
 HIGHEST = jax.lax.Precision.HIGHEST
 
 
