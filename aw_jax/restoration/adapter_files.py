@@ -97,7 +97,7 @@ def load(
     if PROMPT not in tensor_shapes(path):
         raise UserError(f"{path}: expected a tensor '{PROMPT}', found none.")
     ((_, prompt),) = iterate_tensors(path, [PROMPT])
-    model = load_adapter(base, path, name)
+    model = load_adapter(base, path, name, besides=(PROMPT,))
     return model, jnp.asarray(prompt.astype(np.float32)), conditions
 
 

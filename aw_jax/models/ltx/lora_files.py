@@ -1,14 +1,16 @@
-"""Adapter files in diffusers' and peft's names, one tensor pair per layer and block.
+"""Adapters of a model in and out of files, one pair of matrices per layer and block.
 
     transformer.transformer_blocks.3.attn1.to_out.0.lora_A.weight   [r, inputs]
     transformer.transformer_blocks.3.attn1.to_out.0.lora_B.weight   [outputs, r]
 
-alpha / r is folded into B, so that a reader who knows no alpha (and takes alpha = r)
-gets the same update.
+lora_pairs.py says which other forms are read. alpha / r is folded into B, so that a
+reader who knows no alpha (and takes alpha = r) gets the same update. Blocks are
+stacked: where their ranks differ, A and B are padded with zeros to the largest, which
+adds nothing to B A.
 """
 
-import re
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -16,98 +18,118 @@ import numpy as np
 from jaxtyping import Float
 
 from aw_jax.core.errors import UserError
-from aw_jax.models.ltx.safetensors_files import iterate_tensors, tensor_shapes
+from aw_jax.models.ltx import lora_pairs
+from aw_jax.models.ltx.lora_pairs import Pair
+from aw_jax.models.ltx.safetensors_files import Tensor, listed
 from aw_jax.models.ltx.transformer import Transformer
+from aw_jax.models.ltx.weights import Layout, Slot, tensor_names
 from aw_jax.nn import lora
-from aw_jax.nn.linear import Linear
-
-Tensors = dict[str, Float[np.ndarray, "..."]]
-UPSTREAM = {"to_out": "to_out.0", "up": "net.0.proj", "down": "net.2"}
-"""Our name of a layer, diffusers' name."""
-_NAME = re.compile(
-    r"(?:transformer|diffusion_model)\.transformer_blocks\.(\d+)\.(.+)"
-    r"\.lora_([AB])\.weight"
-)
 
 
-def adapter_tensors(model: Transformer, name: str) -> Tensors:
+def adapter_tensors(
+    model: Transformer, name: str, *, layout: Layout = "diffusers"
+) -> dict[str, Tensor]:
     """The tensors of adapter `name` under their names in a file, float32."""
-    tensors: Tensors = {}
-    for path, layer in lora.adapted_layers(model).items():
-        if name not in layer.adapters:
-            continue
-        low, upstream = layer.adapters[name], _upstream(path)
-        pairs = zip(np.asarray(low.a[...]), np.asarray(low.b[...]), strict=True)
-        for block, (a, b) in enumerate(pairs):
-            stem = f"transformer.transformer_blocks.{block}.{upstream}"
-            tensors[f"{stem}.lora_A.weight"] = np.ascontiguousarray(a.T)
-            tensors[f"{stem}.lora_B.weight"] = np.ascontiguousarray(low.scale * b.T)
-    return tensors
+    return lora_pairs.pair_tensors(adapter_pairs(model, name), layout)
 
 
-def load_adapter(model: Transformer, path: str | Path, name: str) -> Transformer:
+def save_adapter(
+    path: str | Path,
+    model: Transformer,
+    name: str,
+    *,
+    layout: Layout = "diffusers",
+    dtype: str = "float32",
+) -> None:
+    """Writes adapter `name`: "diffusers" for diffusers, "lightricks" for ComfyUI."""
+    pairs = adapter_pairs(model, name)
+    lora_pairs.save_pairs(path, pairs, layout=layout, dtype=dtype)
+
+
+def load_adapter(
+    model: Transformer, path: str | Path, name: str, *, besides: Collection[str] = ()
+) -> Transformer:
     """The model with the adapter of a file attached as `name`, active.
+
+    Args:
+        model: the base, with or without other adapters.
+        path: of a file in any form that lora_pairs.py describes.
+        name: what the adapter is called in the model.
+        besides: tensors of the file that are none of the adapter's.
 
     Raises:
         UserError: the file holds something else, or an adapter of another model.
     """
-    shapes = tensor_shapes(path)
-    found = [n for n in shapes if n.endswith(("lora_A.weight", "lora_B.weight"))]
-    layers, known = _stacked(path, found), lora.linear_layers(model)
-    for own, arrays in layers.items():
-        _check(path, own, arrays, known)
-    updates = {
-        own: lora.LowRank(jnp.asarray(x["a"]), jnp.asarray(x["b"]), scale=1.0)
-        for own, x in layers.items()
-    }
+    pairs = lora_pairs.read_pairs(path, besides=besides)
+    slots = layer_slots(model)
+    check_pairs(path, pairs, model)
+    stacks: dict[str, dict[int | None, Pair]] = defaultdict(dict)
+    for layer, pair in pairs.items():
+        stacks[".".join(slots[layer].path)][slots[layer].layer] = pair
+    updates = {own: _update(stack) for own, stack in stacks.items()}
     return lora.insert(model, name, updates)
 
 
-def _check(
-    path: str | Path, own: str, arrays: Tensors, known: dict[str, Linear]
-) -> None:
-    if own not in known:
-        raise UserError(f"{path}: this model has no layer {own} to adapt.")
-    *stack, inputs, outputs = known[own].kernel.shape
-    a, b = arrays["a"].shape, arrays["b"].shape
-    if (*a[:-1], *b[-2:]) != (*stack, inputs, a[-1], outputs):
+def adapter_pairs(model: Transformer, name: str) -> dict[str, Pair]:
+    """The pairs of adapter `name` by diffusers' layer names."""
+    lows = {
+        path: layer.adapters[name]
+        for path, layer in lora.adapted_layers(model).items()
+        if name in layer.adapters
+    }
+    arrays = {p: (np.asarray(x.a[...]), np.asarray(x.b[...])) for p, x in lows.items()}
+    pairs = {}
+    for layer, slot in layer_slots(model).items():
+        if (path := ".".join(slot.path)) in lows:
+            a, b = arrays[path]
+            a, b = (a, b) if slot.layer is None else (a[slot.layer], b[slot.layer])
+            pairs[layer] = Pair(a.T, np.asarray(lows[path].scale * b.T))
+    return pairs
+
+
+def layer_slots(model: Transformer) -> dict[str, Slot]:
+    """Where each dense layer of diffusers lives in the model, by its name."""
+    return {
+        name.removesuffix(".weight"): Slot(slot.path[:-1], slot.layer)
+        for name, slot in tensor_names(model.config, "diffusers").items()
+        if slot.path[-1] == "kernel"
+    }
+
+
+def check_pairs(path: str | Path, pairs: dict[str, Pair], model: Transformer) -> None:
+    """Raises UserError unless the pairs are those of layers of this model."""
+    slots, known = layer_slots(model), lora.linear_layers(model)
+    if foreign := [layer for layer in pairs if layer not in slots]:
+        raise UserError(f"{path}: this model has no layer {listed(foreign)} to adapt.")
+    for layer, pair in pairs.items():
+        inputs, outputs = known[".".join(slots[layer].path)].kernel.shape[-2:]
+        a, b = pair.a.shape, pair.b.shape
+        if (a[1], b[0]) != (inputs, outputs):
+            raise UserError(
+                f"{path}: {layer} expects A and B of shapes ('r', {inputs}) and "
+                f"({outputs}, 'r'), got {a} and {b}; another base?"
+            )
+    reached = {slots[layer].path for layer in pairs}
+    every = [layer for layer, slot in slots.items() if slot.path in reached]
+    if missing := [layer for layer in every if layer not in pairs]:
         raise UserError(
-            f"{path}: {own} expects A and B of shapes {(*stack, inputs, 'r')} and "
-            f"{(*stack, 'r', outputs)}, got {a} and {b}; another base?"
+            f"{path}: {listed(missing)} missing; expected layers that are adapted in "
+            "every block."
         )
 
 
-def _stacked(path: str | Path, names: list[str]) -> dict[str, Tensors]:
-    """{our path: {a: [blocks, inputs, r], b: [blocks, r, outputs]}} of a file."""
-    parts: dict[tuple[str, str], dict[int, np.ndarray]] = defaultdict(dict)
-    for name, array in iterate_tensors(path, names):
-        match = _NAME.fullmatch(name)
-        if match is None:
-            raise UserError(
-                f"{path}: expected transformer.transformer_blocks.N.X.lora_A.weight, "
-                f"got {name}."
-            )
-        block, layer, part = int(match[1]), match[2], match[3].lower()
-        parts[_ours(layer), part][block] = array.astype(np.float32).T
-    if not parts:
-        raise UserError(f"{path}: expected lora_A and lora_B tensors, found none.")
-    layers: dict[str, Tensors] = defaultdict(dict)
-    for (layer, part), blocks in parts.items():
-        if sorted(blocks) != list(range(len(blocks))):
-            raise UserError(f"{path}: {layer} is not adapted in every block.")
-        layers[layer][part] = np.stack([blocks[i] for i in range(len(blocks))])
-    return dict(layers)
+def _update(stack: dict[int | None, Pair]) -> lora.LowRank:
+    """One adapter for a layer, or for the stack of a layer of all blocks."""
+    if None in stack:
+        a, b = stack[None].a.T, stack[None].b.T
+    else:
+        pairs = [stack[block] for block in range(len(stack))]
+        rank = max(len(pair.a) for pair in pairs)
+        a = np.stack([_padded(pair.a, rank).T for pair in pairs])
+        b = np.stack([_padded(pair.b.T, rank) for pair in pairs])
+    return lora.LowRank(jnp.asarray(a), jnp.asarray(b), scale=1.0)
 
 
-def _upstream(path: str) -> str:
-    """`blocks.ff.up` -> `ff.net.0.proj`."""
-    *above, last = path.removeprefix("blocks.").split(".")
-    return ".".join([*above, UPSTREAM.get(last, last)])
-
-
-def _ours(layer: str) -> str:
-    """Inverse of `_upstream`."""
-    for own, upstream in UPSTREAM.items():
-        if layer.endswith("." + upstream):
-            return f"blocks.{layer.removesuffix(upstream)}{own}"
-    return f"blocks.{layer}"
+def _padded(rows: Float[np.ndarray, "r c"], rank: int) -> Float[np.ndarray, "s c"]:
+    """Zero rows are added until there are `rank`."""
+    return np.pad(rows, ((0, rank - rows.shape[0]), (0, 0)))

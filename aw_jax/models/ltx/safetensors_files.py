@@ -99,8 +99,8 @@ def check_names(
     unused = sorted(set(found) - set(expected))
     if missing or unused:
         raise UserError(
-            f"{path}: tensors do not fit the model: {_listed(missing)} missing, "
-            f"{_listed(unused)} not used."
+            f"{path}: tensors do not fit the model: {listed(missing)} missing, "
+            f"{listed(unused)} not used."
         )
 
 
@@ -115,7 +115,8 @@ def check_shape(
         )
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """How many names there are, and the first three."""
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return f"{len(names)} ({shown})" if names else "0"
 

@@ -7,8 +7,16 @@ import pytest
 from flax import nnx
 
 from aw_jax.core.errors import UserError
+from aw_jax.models.ltx import weights
 from aw_jax.models.ltx.config import PROBE
-from aw_jax.models.ltx.lora_files import adapter_tensors, load_adapter
+from aw_jax.models.ltx.lora_files import (
+    adapter_pairs,
+    adapter_tensors,
+    layer_slots,
+    load_adapter,
+    save_adapter,
+)
+from aw_jax.models.ltx.lora_pairs import Pair, save_pairs
 from aw_jax.models.ltx.safetensors_files import save_tensors
 from aw_jax.models.ltx.transformer import Transformer
 from aw_jax.nn import lora
@@ -66,3 +74,51 @@ def test_foreign_files_are_refused_by_name(tmp_path):
     save_tensors(path, half, metadata={})
     with pytest.raises(UserError, match="every block"):
         load_adapter(base, path, "x")
+
+
+def test_ranks_may_differ_and_layers_outside_the_blocks_adapt(tmp_path):
+    base, _ = built("x")
+    rng = np.random.default_rng(0)
+    draw = lambda *shape: 0.3 * rng.standard_normal(shape).astype(np.float32)
+    known = lora.linear_layers(base)
+    pairs = {}
+    for index, (layer, slot) in enumerate(layer_slots(base).items()):
+        inputs, outputs = known[".".join(slot.path)].kernel.shape[-2:]
+        rank = 2 + index % 3
+        pairs[layer] = Pair(draw(rank, inputs), draw(outputs, rank))
+    assert {"proj_in", "proj_out", "time_embed.linear"} <= set(pairs)
+    assert "caption_projection.linear_2" in pairs
+    path = tmp_path / "a.safetensors"
+    save_pairs(path, pairs, layout="lightricks")
+    merged = lora.merge(load_adapter(base, path, "x"), "x")
+    # The slow twin: each kernel by itself.
+    ours, before = (weights.to_upstream(m, "diffusers") for m in (merged, base))
+    for name, kernel in before.items():
+        pair = pairs.get(name.removesuffix(".weight"))
+        update = pair.b @ pair.a if pair and name.endswith(".weight") else 0
+        np.testing.assert_allclose(ours[name], kernel + update, atol=1e-5)
+
+
+def test_layers_of_another_model_and_missing_blocks_are_named(tmp_path):
+    base, model = built("x")
+    path, pairs = tmp_path / "a.safetensors", adapter_pairs(model, "x")
+    query = "transformer_blocks.{}.attn1.to_q"
+    save_pairs(path, pairs | {query.format(2): pairs[query.format(1)]})
+    with pytest.raises(UserError, match=r"no layer 1 \(transformer_blocks.2.attn1"):
+        load_adapter(base, path, "y")
+    save_pairs(path, {k: p for k, p in pairs.items() if k != query.format(1)})
+    with pytest.raises(UserError, match=r"1 \(transformer_blocks.1.attn1.to_q\) miss"):
+        load_adapter(base, path, "y")
+
+
+@pytest.mark.parametrize("layout", ["diffusers", "lightricks"])
+def test_an_exported_adapter_comes_back_to_the_bit(tmp_path, layout):
+    base, model = built("restorer")
+    path = tmp_path / "a.safetensors"
+    save_adapter(path, model, "restorer", layout=layout)
+    loaded = load_adapter(base, path, "again")
+    wanted = adapter_tensors(model, "restorer", layout=layout)
+    got = adapter_tensors(loaded, "again", layout=layout)
+    assert got.keys() == wanted.keys()
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(got[name], array)
