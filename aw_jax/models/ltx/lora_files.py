@@ -19,10 +19,11 @@ from jaxtyping import Float
 
 from aw_jax.core.errors import UserError
 from aw_jax.models.ltx import lora_pairs
+from aw_jax.models.ltx.config import TransformerConfig
 from aw_jax.models.ltx.lora_pairs import Pair
 from aw_jax.models.ltx.safetensors_files import Tensor, listed
 from aw_jax.models.ltx.transformer import Transformer
-from aw_jax.models.ltx.weights import Layout, Slot, tensor_names
+from aw_jax.models.ltx.weights import Layout, Slot, tensor_names, tensor_shape
 from aw_jax.nn import lora
 
 
@@ -61,8 +62,8 @@ def load_adapter(
         UserError: the file holds something else, or an adapter of another model.
     """
     pairs = lora_pairs.read_pairs(path, besides=besides)
-    slots = layer_slots(model)
-    check_pairs(path, pairs, model)
+    slots = layer_slots(model.config)
+    check_pairs(path, pairs, model.config)
     stacks: dict[str, dict[int | None, Pair]] = defaultdict(dict)
     for layer, pair in pairs.items():
         stacks[".".join(slots[layer].path)][slots[layer].layer] = pair
@@ -79,7 +80,7 @@ def adapter_pairs(model: Transformer, name: str) -> dict[str, Pair]:
     }
     arrays = {p: (np.asarray(x.a[...]), np.asarray(x.b[...])) for p, x in lows.items()}
     pairs = {}
-    for layer, slot in layer_slots(model).items():
+    for layer, slot in layer_slots(model.config).items():
         if (path := ".".join(slot.path)) in lows:
             a, b = arrays[path]
             a, b = (a, b) if slot.layer is None else (a[slot.layer], b[slot.layer])
@@ -87,22 +88,25 @@ def adapter_pairs(model: Transformer, name: str) -> dict[str, Pair]:
     return pairs
 
 
-def layer_slots(model: Transformer) -> dict[str, Slot]:
-    """Where each dense layer of diffusers lives in the model, by its name."""
+def layer_slots(config: TransformerConfig) -> dict[str, Slot]:
+    """Where each dense layer of diffusers lives in our model, by its name."""
     return {
         name.removesuffix(".weight"): Slot(slot.path[:-1], slot.layer)
-        for name, slot in tensor_names(model.config, "diffusers").items()
+        for name, slot in tensor_names(config, "diffusers").items()
         if slot.path[-1] == "kernel"
     }
 
 
-def check_pairs(path: str | Path, pairs: dict[str, Pair], model: Transformer) -> None:
+def check_pairs(
+    path: str | Path, pairs: dict[str, Pair], config: TransformerConfig
+) -> None:
     """Raises UserError unless the pairs are those of layers of this model."""
-    slots, known = layer_slots(model), lora.linear_layers(model)
+    slots = layer_slots(config)
     if foreign := [layer for layer in pairs if layer not in slots]:
         raise UserError(f"{path}: this model has no layer {listed(foreign)} to adapt.")
     for layer, pair in pairs.items():
-        inputs, outputs = known[".".join(slots[layer].path)].kernel.shape[-2:]
+        kernel = Slot((*slots[layer].path, "kernel"), slots[layer].layer)
+        outputs, inputs = tensor_shape(config, kernel)
         a, b = pair.a.shape, pair.b.shape
         if (a[1], b[0]) != (inputs, outputs):
             raise UserError(

@@ -75,15 +75,24 @@ def load_transformer(path: str | Path, **changes: Any) -> Transformer:
     """
     if Path(path).is_dir():
         return _load_folder(Path(path), **changes)
+    config = config_io.from_upstream(single_file_entry(path), **changes)
+    tensors = _prefixed(path)
+    return weights.from_upstream(config, tensors, "lightricks", source=path)
+
+
+def single_file_entry(path: str | Path) -> dict[str, Any]:
+    """What the metadata of a single file says of its transformer.
+
+    Raises:
+        UserError: it says nothing.
+    """
     entry = file_config(path).get("transformer")
     if entry is None:
         raise UserError(
             f"{path}: metadata `config` has no entry `transformer`; expected a "
             "single-file LTX-Video checkpoint that embeds its config."
         )
-    config = config_io.from_upstream(entry, **changes)
-    tensors = _prefixed(path)
-    return weights.from_upstream(config, tensors, "lightricks", source=path)
+    return entry
 
 
 def _prefixed(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
@@ -98,6 +107,19 @@ def _load_folder(folder: Path, **changes: Any) -> Transformer:
             f"{folder}: a diffusers folder does not tell rope_time; pass "
             "rope_time='causal' (0.9.5, 13B) or 'plain'."
         )
+    entry, files = folder_files(folder)
+    config = config_io.from_upstream(entry, **changes)
+    layout: Layout = "diffusers"
+    every = (pair for f in files for pair in iterate_tensors(f, tensor_shapes(f)))
+    return weights.from_upstream(config, every, layout, source=folder)
+
+
+def folder_files(folder: Path) -> tuple[dict[str, Any], list[Path]]:
+    """(config, files of tensors) of a diffusers folder.
+
+    Raises:
+        UserError: it is none.
+    """
     files = sorted(folder.glob("diffusion_pytorch_model*.safetensors"))
     described = folder / "config.json"
     if not files or not described.is_file():
@@ -105,7 +127,4 @@ def _load_folder(folder: Path, **changes: Any) -> Transformer:
             f"{folder}: expected config.json and diffusion_pytorch_model*.safetensors, "
             f"got {sorted(p.name for p in folder.iterdir())}."
         )
-    config = config_io.from_upstream(json.loads(described.read_text()), **changes)
-    layout: Layout = "diffusers"
-    every = (pair for f in files for pair in iterate_tensors(f, tensor_shapes(f)))
-    return weights.from_upstream(config, every, layout, source=folder)
+    return json.loads(described.read_text()), files

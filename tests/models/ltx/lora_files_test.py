@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -25,8 +26,13 @@ from aw_jax.nn.initialize import initialized
 CONFIG = dataclasses.replace(PROBE, in_channels=4, out_channels=4)
 
 
+@functools.cache
+def drawn():
+    return initialized(lambda: Transformer(CONFIG, rngs=nnx.Rngs(0)))
+
+
 def built(name):
-    base = initialized(lambda: Transformer(CONFIG, rngs=nnx.Rngs(0)))
+    base = drawn()
     model = lora.attach(base, name=name, rank=3, alpha=6, rngs=nnx.Rngs(1))
     for index, (_, layer) in enumerate(lora.adapted_layers(model).items()):
         low = layer.adapters[name]
@@ -82,7 +88,7 @@ def test_ranks_may_differ_and_layers_outside_the_blocks_adapt(tmp_path):
     draw = lambda *shape: 0.3 * rng.standard_normal(shape).astype(np.float32)
     known = lora.linear_layers(base)
     pairs = {}
-    for index, (layer, slot) in enumerate(layer_slots(base).items()):
+    for index, (layer, slot) in enumerate(layer_slots(CONFIG).items()):
         inputs, outputs = known[".".join(slot.path)].kernel.shape[-2:]
         rank = 2 + index % 3
         pairs[layer] = Pair(draw(rank, inputs), draw(outputs, rank))
