@@ -7,24 +7,22 @@ files; it does not say which `rope_time` it was trained with, so the caller must
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from aw_jax.core.errors import UserError
 from aw_jax.models.ltx import config as config_io
 from aw_jax.models.ltx import weights
 from aw_jax.models.ltx.safetensors_files import (
     file_config,
-    iterate_tensors,
+    mapped_tensors,
     save_tensors,
     tensor_shapes,
 )
 from aw_jax.models.ltx.transformer import Transformer
-from aw_jax.models.ltx.weights import Layout, Tensor
+from aw_jax.models.ltx.weights import Layout, Place, Tensor
 
 PREFIX = "model.diffusion_model."
 """Of the transformer's tensors in a single-file checkpoint."""
@@ -61,11 +59,17 @@ def single_file_tensors(
     return {name: array.astype(jnp.dtype(dtype)) for name, array in kept.items()}
 
 
-def load_transformer(path: str | Path, **changes: Any) -> Transformer:
+def load_transformer(
+    path: str | Path, *, place: Place | None = None, **changes: Any
+) -> Transformer:
     """The transformer of a single file or of a diffusers folder.
+
+    Beside the parameters, no more is held in memory than a device's part of a tensor.
 
     Args:
         path: of the file or folder.
+        place: how each array is spread over devices (placement.py); by default it is
+            whole on the default one.
         changes: fields of `TransformerConfig` that no file decides: `dtype`,
             `param_dtype`, `remat`, `unroll`, ...; `rope_time` for a folder.
 
@@ -74,10 +78,19 @@ def load_transformer(path: str | Path, **changes: Any) -> Transformer:
             is missing, unknown or mis-shaped.
     """
     if Path(path).is_dir():
-        return _load_folder(Path(path), **changes)
+        return _load_folder(Path(path), place, **changes)
     config = config_io.from_upstream(single_file_entry(path), **changes)
-    tensors = _prefixed(path)
-    return weights.from_upstream(config, tensors, "lightricks", source=path)
+    # Stack after stack, so that few wait for their last block.
+    order = [PREFIX + name for name in weights.tensor_names(config, "lightricks")]
+    found = {name for name in tensor_shapes(path) if name.startswith(PREFIX)}
+    names = [name for name in order if name in found] + sorted(found - set(order))
+    tensors = (
+        (name.removeprefix(PREFIX), tensor)
+        for name, tensor in mapped_tensors(path, names)
+    )
+    return weights.from_upstream(
+        config, tensors, "lightricks", source=path, place=place
+    )
 
 
 def single_file_entry(path: str | Path) -> dict[str, Any]:
@@ -95,13 +108,7 @@ def single_file_entry(path: str | Path) -> dict[str, Any]:
     return entry
 
 
-def _prefixed(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
-    names = [name for name in tensor_shapes(path) if name.startswith(PREFIX)]
-    for name, tensor in iterate_tensors(path, names):
-        yield name.removeprefix(PREFIX), tensor
-
-
-def _load_folder(folder: Path, **changes: Any) -> Transformer:
+def _load_folder(folder: Path, place: Place | None, **changes: Any) -> Transformer:
     if "rope_time" not in changes:
         raise UserError(
             f"{folder}: a diffusers folder does not tell rope_time; pass "
@@ -110,8 +117,8 @@ def _load_folder(folder: Path, **changes: Any) -> Transformer:
     entry, files = folder_files(folder)
     config = config_io.from_upstream(entry, **changes)
     layout: Layout = "diffusers"
-    every = (pair for f in files for pair in iterate_tensors(f, tensor_shapes(f)))
-    return weights.from_upstream(config, every, layout, source=folder)
+    every = (pair for f in files for pair in mapped_tensors(f, tensor_shapes(f)))
+    return weights.from_upstream(config, every, layout, source=folder, place=place)
 
 
 def folder_files(folder: Path) -> tuple[dict[str, Any], list[Path]]:

@@ -9,24 +9,29 @@ diffusers folder uses diffusers'. Linear weights turn from (o, i) to (i, o).
 
 import dataclasses
 import functools
+import math
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Shaped
 
+from aw_jax.core.errors import UserError
 from aw_jax.models.ltx.config import TransformerConfig
 from aw_jax.models.ltx.safetensors_files import check_names, check_shape
 from aw_jax.models.ltx.transformer import Transformer
 
 Layout = Literal["diffusers", "lightricks"]
 Tensor = Shaped[np.ndarray, "..."]
+Place = Callable[[str, tuple[int, ...]], jax.sharding.Sharding]
+"""Our dotted path and the shape of an array -> how it lies on the devices."""
+_ALIGNMENT = 64
 _SHARED = (
     (r"\.kernel$", ".weight"),
     (r"^blocks\.", "transformer_blocks.{layer}."),
@@ -107,29 +112,95 @@ def from_upstream(
     layout: Layout,
     *,
     source: str | Path = "state dict",
+    place: Place | None = None,
 ) -> Transformer:
     """The transformer that holds `tensors` (name, array), cast to `config.param_dtype`.
 
-    One tensor is looked at at a time, so they may be read from a file as they come.
+    One tensor is looked at at a time, so they may be read from a file as they come; of
+    views into a file, only what each device holds is read. An array is placed as soon
+    as its last tensor is there.
+
+    Args:
+        config: of the transformer.
+        tensors: in any order; that of `tensor_names` keeps fewest arrays waiting.
+        layout: whose names they have.
+        source: what errors name.
+        place: how an array of this path and shape is spread over devices; by default
+            it is whole on the default one.
 
     Raises:
-        UserError: a tensor is missing, unknown or of another shape; names `source`.
+        UserError: a tensor is missing, unknown, there twice or of another shape.
     """
-    slots = tensor_names(config, layout)
-    arrays = {
-        path: np.empty(x.shape, x.dtype) for path, x in abstract_state(config).items()
-    }
-    found = set()
+    slots, abstract = tensor_names(config, layout), abstract_state(config)
+    missing = Counter(slot.path for slot in slots.values())
+    waiting: dict[tuple[str, ...], _Parts] = {}
+    state, found = {}, set()
     for name, tensor in tensors:
+        if name in found:
+            raise UserError(f"{source}: tensor {name} is there twice.")
         found.add(name)
         if (slot := slots.get(name)) is None:
             continue
         check_shape(source, name, tensor.shape, tensor_shape(config, slot))
-        array = tensor.T if slot.path[-1] == "kernel" else tensor
-        arrays[slot.path][... if slot.layer is None else slot.layer] = array
+        whole = abstract[path := slot.path]
+        if path not in waiting:
+            to = None if place is None else place(".".join(path), whole.shape)
+            waiting[path] = _Parts(whole, to)
+        array = tensor.T if path[-1] == "kernel" else tensor
+        waiting[path].write(array, slot.layer)
+        missing[path] -= 1
+        if not missing[path]:
+            state[path] = waiting.pop(path).placed()
     check_names(source, found=found, expected=slots)
-    state = {path: jnp.asarray(array) for path, array in arrays.items()}
     return nnx.merge(nnx.graphdef(_abstract(config)), unflatten_dict(state))
+
+
+class _Parts:
+    """What each device will hold of one array, in buffers that it can take over."""
+
+    def __init__(
+        self, whole: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding | None
+    ) -> None:
+        self.shape, self.sharding = whole.shape, sharding
+        indices: dict[Any, Any] = {None: (slice(None),) * len(whole.shape)}
+        if sharding is not None:
+            indices = dict(sharding.addressable_devices_indices_map(whole.shape))
+        self.parts = {
+            device: (index, _aligned(_extent(index, whole.shape), whole.dtype))
+            for device, index in indices.items()
+        }
+
+    def write(self, array: Tensor, layer: int | None) -> None:
+        """Copies each device's part of a tensor, `layer` of a stack or all of it."""
+        for index, part in self.parts.values():
+            if layer is None:
+                part[...] = array[index]
+            elif layer in range(*index[0].indices(self.shape[0])):
+                part[layer - (index[0].start or 0)] = array[index[1:]]
+
+    def placed(self) -> jax.Array:
+        """The array on its devices; the buffers must not be written afterwards."""
+        arrays = [
+            jax.device_put(part, device, may_alias=True)
+            for device, (_, part) in self.parts.items()
+        ]
+        if self.sharding is None:
+            return arrays[0]
+        make = jax.make_array_from_single_device_arrays
+        return make(self.shape, self.sharding, arrays)
+
+
+def _extent(index: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    pairs = zip(index, shape, strict=True)
+    return tuple(len(range(*axis.indices(size))) for axis, size in pairs)
+
+
+def _aligned(shape: tuple[int, ...], dtype: Any) -> Tensor:
+    """An empty array at an address that XLA takes over on a CPU without copying."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    raw = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % _ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def _abstract(config: TransformerConfig) -> Transformer:

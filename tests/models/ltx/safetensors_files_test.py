@@ -1,3 +1,4 @@
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -48,3 +49,21 @@ def test_a_shape_that_does_not_fit_is_told():
         UserError, match=r"tensor w has shape \(2,\), .* expects \(3,\)"
     ):
         files.check_shape("x", "w", (2,), (3,))
+
+
+def test_views_into_a_file_equal_what_is_read_from_it(tmp_path):
+    path = tmp_path / "m.safetensors"
+    tensors = {
+        "wide": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "narrow": np.arange(3).astype(ml_dtypes.bfloat16),
+        "scalar": np.full((), 4, np.int64),
+        "bytes": np.arange(5, dtype=np.uint8),
+    }
+    files.save_tensors(path, tensors, metadata={"a": "b"})
+    names = ["narrow", "wide", "bytes", "scalar"]
+    mapped = dict(files.mapped_tensors(path, names))
+    assert list(mapped) == names
+    for name, tensor in files.iterate_tensors(path, names):
+        assert mapped[name].dtype == tensor.dtype
+        np.testing.assert_array_equal(mapped[name], tensor)
+        assert not mapped[name].flags.owndata
