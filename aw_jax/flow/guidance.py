@@ -1,6 +1,6 @@
 """Guidance: a velocity put together from several predictions of one state.
 
-    c  with the prompt,   u  with the negative prompt,   p  with perturbed self-attention
+    c  with the prompt,  u  with the negative prompt,  p  with perturbed self-attention
 
     out = u + g (c - u) + s (c - p)                        classifier-free and STG
     u  <-  u <c, u> / |u|^2                                CFG*, before the above
@@ -157,5 +157,5 @@ def guided(
         u = project(c, u) if star else u
         out = u + scales.guidance * (c - u)
     if p is not None:
-        out = rescaled(out + scales.stg * (c - p), c, scales.rescale)
+        out = rescaled(out + scales.stg * (c - p), c, jnp.asarray(scales.rescale))
     return out

@@ -10,9 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aw_jax.flow.guidance import GuidanceConfig, constant
 from aw_jax.models.ltx import config as ltx
 from aw_jax.models.ltx import weights
+from aw_jax.models.ltx.conditioning import Given, Grid, canvas
+from aw_jax.models.ltx.guided_sampling import GuidedConfig, Prompts, sample_guided
 from aw_jax.models.ltx.positions import coordinates
+from aw_jax.models.ltx.sampling import SamplerConfig, begin, times
 from aw_jax.nn.perturbation import Perturbation
 
 GOLDEN = Path(__file__).parents[2] / "golden/ltx_sampling"
@@ -85,7 +89,7 @@ def test_perturbed_velocity_equals_the_wheel(golden, kind):
 
 def test_rows_and_blocks_are_data_and_none_of_them_is_the_plain_network():
     """One program serves every choice of rows; without any the values stay."""
-    runs = jax.jit(lambda model, rows: run.__wrapped__(model, rows))
+    runs = jax.jit(functools.partial(run.__wrapped__))
     plain = run(transformer(), None)
     got = runs(transformer(), Perturbation(rows=jnp.zeros((2, 2), bool)))
     np.testing.assert_allclose(got, plain, atol=1e-6)
@@ -93,3 +97,62 @@ def test_rows_and_blocks_are_data_and_none_of_them_is_the_plain_network():
     assert runs._cache_size() == 1
     np.testing.assert_array_equal(one[1], got[1])
     assert jnp.abs(one[0] - got[0]).max() > 1e-3
+
+
+def prompts():
+    text = jnp.asarray(draw("input.text", (2, 7, 32)))
+    return Prompts(
+        positive=text[:1],
+        positive_lengths=jnp.array([5]),
+        negative=text[1:],
+        negative_lengths=jnp.array([7]),
+    )
+
+
+def sampled(config, *given, init=None):
+    noise = jnp.asarray(draw("noise", (1, TOKENS, 8)).reshape(1, 5, 3, 4, 8))
+    start = begin(noise, times(config.sampler, tokens=TOKENS), init=init)
+    grid = Grid(fps=25, rope_time="causal")
+    start = canvas(start, given, grid=grid)
+    return sample_guided(
+        transformer(), start, prompts(), jax.random.key(0), config=config
+    )
+
+
+def given_at(frame, number, latent_frames=1, strength=1.0):
+    latents = jnp.asarray(draw(f"given.{number}", (1, latent_frames, 3, 4, 8)))
+    return Given(latents=latents, frame=frame, strength=strength)
+
+
+def test_sampling_by_tables_equals_the_wheel(golden):
+    """Three loops: one row, three rows, two rows; the last step skipped."""
+    tables = GuidanceConfig(
+        levels=(1.0, 0.99, 0.98, 0.5),
+        guidance=(1.0, 6.0, 3.0, 1.0),
+        stg=(0.0, 4.0, 2.0, 1.0),
+        rescale=(1.0, 0.5, 1.0, 1.0),
+        blocks=((), (0,), (1,), (0, 1)),
+        star=True,
+    )
+    levels = SamplerConfig(schedule="linear_quadratic", steps=6, skip_last=1)
+    got = sampled(GuidedConfig(sampler=levels, guidance=tables))
+    assert_equals(golden, "sampled.tables", got)
+
+
+def test_sampling_with_given_frames_equals_the_wheel(golden):
+    config = GuidedConfig(
+        sampler=SamplerConfig(schedule="sd3", steps=4, terminal=0.1),
+        guidance=constant(guidance=3.0, stg=1.0, rescale=0.7, blocks=(1,)),
+        perturbation="attention_skip",
+    )
+    given = [given_at(0, 0, strength=0.7), given_at(8, 1, 3), given_at(-1, 2)]
+    assert_equals(golden, "sampled.given", sampled(config, *given))
+
+
+def test_noise_on_a_given_frame_equals_the_wheel(golden, monkeypatch):
+    noise = jnp.asarray(draw("noise", (1, TOKENS, 8)))
+    monkeypatch.setattr(jax.random, "normal", lambda key, shape: noise)
+    config = GuidedConfig(sampler=SamplerConfig(steps=5, skip_first=2), cond_noise=0.15)
+    init = jnp.asarray(draw("start", (1, 5, 3, 4, 8)))
+    got = sampled(config, given_at(0, 0), init=init)
+    assert_equals(golden, "sampled.noised", got)
