@@ -6,6 +6,7 @@ from flax import nnx
 from aw_jax.core.arrays import Array, Float, Int
 from aw_jax.nn.linear import FLOAT32, Linear, Types
 from aw_jax.nn.norms import RMSNorm
+from aw_jax.nn.perturbation import Perturbation, perturbed
 from aw_jax.nn.rope import Rotation, rotate
 from aw_jax.nn.softmax_attention import Kernel, attend
 
@@ -41,6 +42,7 @@ class Attention(nnx.Module):
         *,
         turn: Rotation | None = None,
         lengths: Int[Array, " b"] | None = None,
+        perturbation: Perturbation | None = None,
     ) -> Float[Array, "b m d"]:
         """What each token reads from `context` (itself by default).
 
@@ -49,9 +51,10 @@ class Attention(nnx.Module):
             context: the tokens that answer.
             turn: positions of the tokens, for self-attention.
             lengths: how many leading context tokens count.
+            perturbation: rows that do without attention, for self-attention.
         """
         context = x if context is None else context
-        if context.shape[1] == 1:
+        if context.shape[1] == 1 and perturbation is None:
             # A softmax over one key is 1, whatever the question.
             read = self.to_out(self.to_v(context))
             return jnp.broadcast_to(read, x.shape)
@@ -59,8 +62,12 @@ class Attention(nnx.Module):
         if turn is not None:
             q, k = rotate(q, turn), rotate(k, turn)
         q, k, v = (self._split(a) for a in (q, k, self.to_v(context)))
-        read = attend(q, k, v, lengths=lengths, kernel=self.kernel)
-        return self.to_out(read.reshape(x.shape))
+        read = attend(q, k, v, lengths=lengths, kernel=self.kernel).reshape(x.shape)
+        if perturbation is not None:
+            values = v.reshape(context.shape)
+            read = perturbed(read, values, perturbation, "attention_values")
+            read = perturbed(read, x, perturbation, "attention_skip")
+        return self.to_out(read)
 
     def _split(self, x: Float[Array, "b n d"]) -> Float[Array, "b n k e"]:
         x = x.astype(jnp.dtype(self.dtype))

@@ -26,6 +26,10 @@ class SamplerConfig:
     """Largest level; below 1 sampling starts from noised tokens (video to video)."""
     terminal: float | None = None
     """Last level above 0 that `sd3` is stretched to (0.1 in 0.9.0 and 0.9.1)."""
+    skip_first: int = 0
+    """Steps left out at the noisy end, to start from noised tokens."""
+    skip_last: int = 0
+    """Steps left out at the clean end: the last one that is kept goes to 0."""
 
     def __post_init__(self) -> None:
         """Refuses an unknown schedule, no steps, or a start outside (0, 1]."""
@@ -41,17 +45,25 @@ class SamplerConfig:
             )
         if not 0 < self.start <= 1:
             raise UserError(f"SamplerConfig.start must be in (0, 1], got {self.start}.")
+        skips = (self.skip_first, self.skip_last)
+        if min(skips) < 0 or sum(skips) >= self.steps:
+            raise UserError(
+                "SamplerConfig.skip_first and skip_last must be at least 0 and leave "
+                f"one of {self.steps} steps, got {skips[0]} and {skips[1]}."
+            )
 
 
 def times(config: SamplerConfig, *, tokens: int) -> np.ndarray:
-    """The levels from `start` down to 0; steps above `start` are dropped."""
+    """The levels from `start` down to 0; those above it and skipped ones dropped."""
     if config.schedule == "linear_quadratic":
         levels = schedules.linear_quadratic(config.steps)
     else:
         levels = schedules.uniform(config.steps)
     if config.schedule == "sd3":
         levels = schedules.shifted(levels, tokens=tokens, terminal=config.terminal)
-    if config.start == 1:
+    last = config.steps - config.skip_last
+    levels = np.append(levels[config.skip_first : last], 0.0)
+    if config.start >= levels[0]:
         return levels
     return np.concatenate([[config.start], levels[levels < config.start - 1e-6]])
 
@@ -69,17 +81,28 @@ def sample(
         velocity: v(z, t) of the target tokens.
         noise: standard normal, one token each.
         config: the schedule.
-        init: tokens to start from, noised to `config.start`; required below 1.
+        init: tokens to start from, noised to the first level; required below 1.
 
     Raises:
-        UserError: a start below 1 without tokens to start from.
+        UserError: a first level below 1 without tokens to start from.
     """
     levels = times(config, tokens=noise.shape[1])
+    return solver.euler(velocity, begin(noise, levels, init=init), levels)
+
+
+def begin(
+    noise: Float[Array, "*z"], levels: np.ndarray, *, init: Float[Array, "*z"] | None
+) -> Float[Array, "*z"]:
+    """What sampling starts from: noise, or `init` noised to the first level.
+
+    Raises:
+        UserError: a first level below 1 without tokens to start from.
+    """
     if init is not None:
-        noise = path.interpolate(init, noise, jnp.float32(levels[0]))
-    elif config.start < 1:
+        return path.interpolate(init, noise, jnp.float32(levels[0]))
+    if levels[0] < 1:
         raise UserError(
-            f"SamplerConfig.start is {config.start}: pass the tokens to start from, "
-            "or set it to 1."
+            f"SamplerConfig starts at level {levels[0]:.4g}: pass the tokens to start "
+            "from, or set start to 1 and skip_first to 0."
         )
-    return solver.euler(velocity, noise, levels)
+    return noise

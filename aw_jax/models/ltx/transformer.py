@@ -27,6 +27,7 @@ from aw_jax.nn.embeddings import TextProjection, TimeEmbedding
 from aw_jax.nn.feedforward import FeedForward
 from aw_jax.nn.linear import Linear, Types
 from aw_jax.nn.norms import layer_norm, rms_norm
+from aw_jax.nn.perturbation import Perturbation, perturbed
 from aw_jax.nn.rope import Rotation, rotation
 
 
@@ -52,17 +53,21 @@ class Block(nnx.Module):
         text: Float[Array, "b l d"],
         turn: Rotation,
         lengths: Int[Array, " b"] | None,
+        perturbation: Perturbation | None = None,
     ) -> Float[Array, "b m d"]:
         """The tokens after this block; `shared` holds one row per run of equal t."""
         table = self.scale_shift_table[...].astype(jnp.float32)
         shift1, scale1, gate1, shift2, scale2, gate2 = jnp.moveaxis(
             shared + table, -2, 0
         )
+        given = x
         h = _modulate(rms_norm(x, eps=1e-6), shift1, scale1).astype(x.dtype)
-        x = x + _per_run(self.attn1(h, turn=turn), gate1)
+        read = self.attn1(h, turn=turn, perturbation=perturbation)
+        x = x + _per_run(read, gate1)
         x = x + self.attn2(x, text, lengths=lengths)
         h = _modulate(rms_norm(x, eps=1e-6), shift2, scale2).astype(x.dtype)
-        return x + _per_run(self.ff(h), gate2)
+        x = x + _per_run(self.ff(h), gate2)
+        return perturbed(x, given, perturbation, "transformer_block")
 
 
 class Transformer(nnx.Module):
@@ -95,6 +100,7 @@ class Transformer(nnx.Module):
         *,
         text_lengths: Int[Array, " b"] | None = None,
         segments: Sequence[int] | None = None,
+        perturbation: Perturbation | None = None,
     ) -> Float[Array, "b m o"]:
         """The velocity (noise minus data) of every token.
 
@@ -106,6 +112,7 @@ class Transformer(nnx.Module):
             text: prompt embeddings, padded to a common length.
             text_lengths: how many leading prompt tokens count; all by default.
             segments: token counts of the segments, static, m in total.
+            perturbation: rows [layers, b] whose self-attention is perturbed.
 
         Raises:
             ValueError: `segments` and the shapes contradict each other.
@@ -116,18 +123,25 @@ class Transformer(nnx.Module):
         fractions = coords / jnp.asarray(self.config.max_position, jnp.float32)
         turn = rotation(fractions, width=self.config.width, theta=self.config.theta)
         text = self.caption_projection(text)
-        x = self._through(self.proj_in(tokens), shared, text, turn, text_lengths)
+        context = (shared, text, turn, text_lengths)
+        x = self._through(self.proj_in(tokens), perturbation, *context)
         table = self.scale_shift_table[...].astype(jnp.float32)
         shift, scale = jnp.moveaxis(embedding[:, :, None] + table, -2, 0)
         return self.proj_out(_modulate(layer_norm(x, eps=1e-6), shift, scale))
 
-    def _through(self, x: Array, *inputs: Any) -> Array:
-        def step(x: Array, block: Block) -> tuple[Array, None]:
-            return block(x, *inputs), None
+    def _through(
+        self, x: Array, perturbation: Perturbation | None, *inputs: Any
+    ) -> Array:
+        def step(
+            x: Array, layer: tuple[Block, Perturbation | None]
+        ) -> tuple[Array, None]:
+            block, perturbation = layer
+            return block(x, *inputs, perturbation), None
 
         body = jax.checkpoint(step) if self.config.remat else step
         unroll = self.config.layers if self.config.unroll else 1
-        return jax.lax.scan(body, x, self.blocks, unroll=unroll)[0]
+        layers = (self.blocks, perturbation)
+        return jax.lax.scan(body, x, layers, unroll=unroll)[0]
 
 
 def _stack(config: TransformerConfig, rngs: nnx.Rngs) -> Block:

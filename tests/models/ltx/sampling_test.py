@@ -36,3 +36,17 @@ def test_a_start_below_one_needs_tokens_to_start_from():
 def test_no_steps_are_refused():
     with pytest.raises(UserError, match="steps must be at least 1, got 0"):
         SamplerConfig(steps=0)
+
+
+def test_skipped_steps_leave_the_levels_between_and_the_closing_zero():
+    config = SamplerConfig(steps=8, skip_first=2, skip_last=3)
+    expected = [0.75, 0.625, 0.5, 0]
+    np.testing.assert_allclose(times(config, tokens=64), expected)
+    noise = jax.random.normal(jax.random.key(0), (2, 6, 4))
+    with pytest.raises(UserError, match=r"level 0.75: pass the tokens"):
+        sample(lambda z, t: z, noise, config)
+
+
+def test_skipping_every_step_is_refused():
+    with pytest.raises(UserError, match="leave one of 4 steps, got 2 and 2"):
+        SamplerConfig(steps=4, skip_first=2, skip_last=2)
