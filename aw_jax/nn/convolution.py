@@ -9,6 +9,9 @@ as long, forward and backward.
 Source: `LTXVideoCausalConv3d` of diffusers' autoencoder_kl_ltx.py.
 """
 
+import functools
+import operator
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -68,10 +71,10 @@ def correlate_strided(
     """Every `stride`-th frame, row and column of `correlate`, only those computed."""
     taps, step = kernel.shape[0], stride[0]
     last = x.shape[1] - taps  # where the last frame's first tap may stand
-    return sum(
-        _correlate_frames(x[:, i : i + last + 1 : step], kernel[i], stride[1:])
-        for i in range(taps)
+    at = lambda i: _correlate_frames(
+        x[:, i : i + last + 1 : step], kernel[i], stride[1:]
     )
+    return functools.reduce(operator.add, map(at, range(taps)))
 
 
 @jax.custom_vjp
