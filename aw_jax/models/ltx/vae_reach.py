@@ -29,7 +29,9 @@ def _encoder_reach(side: Side, axis: int) -> int:
     for i in reversed(range(len(side.strides))):
         far += 0 if side.folds or side.widths[i] == side.widths[i + 1] else 2 * tap
         if side.folds or side.strides[i] != (1, 1, 1):
-            far = far * side.strides[i][axis] + tap
+            stride = side.strides[i][axis]
+            # In time a strided layer looks back from its group's last frame.
+            far = far * stride + (tap if side.folds or axis else tap + 1 - stride)
         far += tap * 2 * side.blocks[i]
     return far + tap
 
