@@ -17,4 +17,4 @@ fi
 "$PYTHON" -m ruff format --check .
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ty check --python "$("$PYTHON" -c 'import sys; print(sys.prefix)')" aw_jax
-"$PYTHON" -m pytest -q -n 2 --dist loadfile -m "$marks" --durations=15 "$@"
+"$PYTHON" -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "$marks" --durations=15 "$@"

@@ -23,3 +23,9 @@ def compiled(tmp_path_factory, worker_id):
     jax.config.update("jax_compilation_cache_dir", str(shared / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     return shared / "compiled"
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, so that no process waits for the other at the end."""
+    long = ("e2e", "train", "reconstruct")
+    items.sort(key=lambda item: not set(long) & set(item.path.parts))

@@ -9,6 +9,9 @@ as long, forward and backward.
 Source: `LTXVideoCausalConv3d` of diffusers' autoencoder_kl_ltx.py.
 """
 
+import functools
+import operator
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -17,21 +20,36 @@ from aw_jax.core.arrays import Array, Float
 
 
 class Conv3d(nnx.Module):
-    """A 3x3x3 convolution with bias that keeps frames, rows and columns."""
+    """A convolution with bias that keeps frames, rows and columns, or strides.
+
+    A stride of s leaves every s-th frame, row and column of the dense result, the
+    first among them.
+    """
 
     def __init__(
-        self, inputs: int, outputs: int, *, causal: bool, rngs: nnx.Rngs
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        causal: bool,
+        rngs: nnx.Rngs,
+        size: int = 3,
+        stride: tuple[int, int, int] = (1, 1, 1),
     ) -> None:
-        shape = (3, 3, 3, inputs, outputs)
-        scale = (27 * inputs) ** -0.5
+        shape = (size, size, size, inputs, outputs)
+        scale = (size**3 * inputs) ** -0.5
         self.kernel = nnx.Param(scale * jax.random.normal(rngs.params(), shape))
         self.bias = nnx.Param(jnp.zeros((outputs,)))
         self.causal = causal
+        self.stride = stride
 
-    def __call__(self, x: Float[Array, "b f h w i"]) -> Float[Array, "b f h w o"]:
+    def __call__(self, x: Float[Array, "b f h w i"]) -> Float[Array, "b g y x o"]:
         """The layer at `x`, in the dtype of `x`."""
         kernel, bias = self.kernel[...].astype(x.dtype), self.bias[...].astype(x.dtype)
-        return correlate(pad_time(x, taps=3, causal=self.causal), kernel) + bias
+        x = pad_time(x, taps=kernel.shape[0], causal=self.causal)
+        if self.stride == (1, 1, 1):
+            return correlate(x, kernel) + bias
+        return correlate_strided(x, kernel, self.stride) + bias
 
 
 def pad_time(
@@ -43,6 +61,20 @@ def pad_time(
     first = jnp.repeat(x[:, :1], before, axis=1)
     last = jnp.repeat(x[:, -1:], after, axis=1)
     return jnp.concatenate([first, x, last], axis=1)
+
+
+def correlate_strided(
+    x: Float[Array, "b f h w i"],
+    kernel: Float[Array, "kt kh kw i o"],
+    stride: tuple[int, int, int],
+) -> Float[Array, "b g y x o"]:
+    """Every `stride`-th frame, row and column of `correlate`, only those computed."""
+    taps, step = kernel.shape[0], stride[0]
+    last = x.shape[1] - taps  # where the last frame's first tap may stand
+    at = lambda i: _correlate_frames(
+        x[:, i : i + last + 1 : step], kernel[i], stride[1:]
+    )
+    return functools.reduce(operator.add, map(at, range(taps)))
 
 
 @jax.custom_vjp
@@ -59,14 +91,16 @@ def correlate(
 
 
 def _correlate_frames(
-    x: Float[Array, "b f h w i"], kernel: Float[Array, "kh kw i o"]
-) -> Float[Array, "b f h w o"]:
+    x: Float[Array, "b f h w i"],
+    kernel: Float[Array, "kh kw i o"],
+    strides: tuple[int, int] = (1, 1),
+) -> Float[Array, "b f y x o"]:
     b, f, *size = x.shape
     y = jax.lax.conv_general_dilated(
         x.reshape(b * f, *size),
         kernel,
-        window_strides=(1, 1),
-        padding="SAME",
+        window_strides=strides,
+        padding=[(side // 2, side // 2) for side in kernel.shape[:2]],
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
     return y.reshape(b, f, *y.shape[1:])

@@ -85,10 +85,8 @@ def shade(
     """The color of every Gaussian from every camera of a flat batch (v,)."""
     stored = sh_degree(splat)
     degree = stored if settings.sh_degree is None else min(settings.sh_degree, stored)
-    eyes = numerics.components(centers(cameras)[:, None])
-    means = numerics.components(splat.means)
-    offset = tuple(mean - eye for mean, eye in zip(means, eyes, strict=True))
-    x, y, z = numerics.unit_components(offset)
+    eyes = jnp.moveaxis(centers(cameras)[:, None], -1, 0)
+    x, y, z = numerics.unit_components(tuple(splat.means.T[:, None] - eyes))
     return harmonics.colors(splat.sh, (x, y, z), degree=degree)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from aw_jax.nn.convolution import Conv3d, correlate, pad_time
+from aw_jax.nn.convolution import Conv3d, correlate, correlate_strided, pad_time
 
 
 def xla_convolution(x, kernel):
@@ -41,6 +41,27 @@ def test_gradients_equal_those_of_the_three_dimensional_one(size):
     for found, want in zip(pull(cotangent), pull_want(cotangent), strict=True):
         # Sums of up to 300 products of unit normals.
         np.testing.assert_allclose(found, want, atol=1e-4)
+
+
+@pytest.mark.parametrize("stride", [(2, 2, 2), (1, 2, 3)])
+def test_a_strided_correlation_leaves_out_frames_rows_and_columns(stride):
+    x, kernel = example()
+    t, s, r = stride
+    want = correlate(x, kernel)[:, ::t, ::s, ::r]
+    np.testing.assert_allclose(correlate_strided(x, kernel, stride), want, atol=1e-5)
+
+
+def test_a_strided_layer_keeps_the_first_frame_and_every_second_after_it():
+    x, _ = example()
+    layer = Conv3d(4, 3, causal=True, rngs=nnx.Rngs(0), stride=(2, 2, 2))
+    dense = Conv3d(4, 3, causal=True, rngs=nnx.Rngs(0))
+    np.testing.assert_allclose(layer(x), dense(x)[:, ::2, ::2, ::2], atol=1e-5)
+
+
+def test_a_layer_of_size_one_is_a_matrix_product():
+    x, _ = example()
+    layer = Conv3d(4, 3, causal=True, rngs=nnx.Rngs(0), size=1)
+    np.testing.assert_allclose(layer(x), x @ layer.kernel[...][0, 0, 0], atol=1e-5)
 
 
 @pytest.mark.parametrize("causal", [True, False])

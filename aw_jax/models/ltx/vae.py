@@ -1,9 +1,10 @@
 """The LTX-Video autoencoder: videos in [0, 1] to normalised latents and back."""
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from aw_jax.core.arrays import Array, Float
+from aw_jax.core.arrays import Array, Float, Key
 from aw_jax.core.errors import UserError
 from aw_jax.models.ltx.vae_blocks import Buffer
 from aw_jax.models.ltx.vae_config import VAEConfig
@@ -41,15 +42,37 @@ class VideoVAE(nnx.Module):
         latents: Float[Array, "b g y x c"],
         *,
         timestep: Float[Array, "*t"] | float = 0.0,
+        key: Key[Array, ""] | None = None,
     ) -> Float[Array, "b f h w 3"]:
         """The video of normalised latents, about [0, 1] and not clamped.
 
         Args:
             latents: Normalised latents.
             timestep: How noisy they are, 0 (clean) to 1 (noise); one, or one a clip.
+                0.9.0 does not listen to it.
+            key: Draws the noise that 0.9.1 adds inside its decoder; None: no noise.
         """
         batch = jnp.broadcast_to(jnp.asarray(timestep, jnp.float32), latents.shape[:1])
-        return (self.decoder(self.restore(latents), batch) + 1) / 2
+        return (self.decoder(self.restore(latents), batch, key) + 1) / 2
+
+    def mix_noise(
+        self,
+        latents: Float[Array, "b g y x c"],
+        *,
+        scale: float,
+        key: Key[Array, ""],
+    ) -> Float[Array, "b g y x c"]:
+        """(1 - scale) latents + scale noise, for `decode` with a timestep above 0.
+
+        `VAEConfig.decode_noise_space` says which latents: those given, which are
+        normalised, or those that `restore` makes of them. Lightricks' defaults are
+        scale 0.025 and timestep 0.05.
+        """
+        noise = jax.random.normal(key, latents.shape, latents.dtype)
+        if self.config.decode_noise_space == "normalised":
+            return (1 - scale) * latents + scale * noise
+        mixed = (1 - scale) * self.restore(latents) + scale * noise
+        return self.normalise(mixed)
 
     def moments(
         self, video: Float[Array, "b f h w 3"]

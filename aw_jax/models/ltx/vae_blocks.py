@@ -6,7 +6,9 @@ unlike the outermost patches, whose order is (c, x, y): the same shapes, other v
 The frame axis holds 1 + n * stride frames; a fold by 2 in time repeats the first frame,
 an unfold drops the frame that came of the copy.
 
-Source: autoencoder_kl_ltx.py of diffusers (`LTXVideo095DownBlock3D` and its decoder).
+Source: autoencoder_kl_ltx.py of diffusers (`LTXVideoResnetBlock3d`, the two kinds of
+`LTXVideoDownBlock3D`, `LTXVideoUpBlock3d`); the noise of `decoder_noise` is
+`_feed_spatial_noise` of Lightricks' causal_video_autoencoder.py.
 """
 
 import math
@@ -16,12 +18,12 @@ import jax.numpy as jnp
 from einops import rearrange
 from flax import nnx
 
-from aw_jax.core.arrays import Array, Float
+from aw_jax.core.arrays import Array, Float, Key
 from aw_jax.models.ltx.vae_config import Stride
 from aw_jax.nn.convolution import Conv3d
 from aw_jax.nn.embeddings import SINUSOID, sinusoid
 from aw_jax.nn.linear import Linear
-from aw_jax.nn.norms import rms_norm
+from aw_jax.nn.norms import layer_norm, rms_norm
 
 
 class Buffer(nnx.Variable):
@@ -75,38 +77,96 @@ def modulations(
     return tuple(split + table[:, None, None, None, None].astype(split.dtype))
 
 
-class ResBlock(nnx.Module):
-    """x + conv(silu(norm(conv(silu(norm(x)))))), normalised pixel by pixel."""
+class Shortcut(nnx.Module):
+    """A residual block's way past it where widths differ: a normed 1x1x1 product."""
 
-    def __init__(self, width: int, *, causal: bool, rngs: nnx.Rngs) -> None:
-        self.conv1 = Conv3d(width, width, causal=causal, rngs=rngs)
-        self.conv2 = Conv3d(width, width, causal=causal, rngs=rngs)
+    def __init__(
+        self, inputs: int, outputs: int, *, causal: bool, rngs: nnx.Rngs
+    ) -> None:
+        self.weight = nnx.Param(jnp.ones((inputs,)))
+        self.bias = nnx.Param(jnp.zeros((inputs,)))
+        self.conv = Conv3d(inputs, outputs, causal=causal, rngs=rngs, size=1)
+
+    def __call__(self, x: Float[Array, "b f h w i"]) -> Float[Array, "b f h w o"]:
+        """conv(weight * layer_norm(x) + bias)."""
+        y = layer_norm(x, eps=1e-6) * self.weight[...] + self.bias[...]
+        return self.conv(y.astype(x.dtype))
+
+
+class ResBlock(nnx.Module):
+    """x + conv(silu(norm(conv(silu(norm(x)))))), normalised pixel by pixel.
+
+    With `outputs` channels other than its own, a `Shortcut` takes the place of x. With
+    `noise` each convolution has a learnt scale of noise that is the same in every frame
+    and channel; it is added when a key is given.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        causal: bool,
+        rngs: nnx.Rngs,
+        outputs: int | None = None,
+        noise: bool = False,
+    ) -> None:
+        outputs = outputs or width
+        self.conv1 = Conv3d(width, outputs, causal=causal, rngs=rngs)
+        self.conv2 = Conv3d(outputs, outputs, causal=causal, rngs=rngs)
         self.conv2.kernel[...] *= 0.1
+        if outputs != width:
+            self.shortcut = Shortcut(width, outputs, causal=causal, rngs=rngs)
+        if noise:
+            self.noise1 = nnx.Param(jnp.zeros((outputs,)))
+            self.noise2 = nnx.Param(jnp.zeros((outputs,)))
+        self.widens, self.noisy = outputs != width, noise
 
     def __call__(
         self,
         x: Float[Array, "b f h w c"],
         first: Modulation | None = None,
         second: Modulation | None = None,
-    ) -> Float[Array, "b f h w c"]:
+        key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "b f h w o"]:
         """The block at `x`; the two norms may be followed by shift and scale."""
         y = self.conv1(activate(x, first))
-        return x + self.conv2(activate(y, second))
+        if self.noisy and key is not None:
+            y = y + _noise(y, self.noise1[...], jax.random.fold_in(key, 0))
+        y = self.conv2(activate(y, second))
+        if self.noisy and key is not None:
+            y = y + _noise(y, self.noise2[...], jax.random.fold_in(key, 1))
+        return (self.shortcut(x) if self.widens else x) + y
+
+
+def _noise(
+    x: Float[Array, "b f h w c"], scale: Float[Array, " c"], key: Key[Array, ""]
+) -> Float[Array, "h w c"]:
+    """One unit normal a pixel times `scale`: what StyleGAN calls noise inputs."""
+    drawn = jax.random.normal(key, (*x.shape[2:4], 1), x.dtype)
+    return drawn * scale.astype(x.dtype)
 
 
 class TimedResBlock(nnx.Module):
-    """A residual block of the decoder: shift and scale come of the timestep."""
+    """A residual block of the decoder: shift and scale come of the timestep, if any."""
 
-    def __init__(self, width: int, *, rngs: nnx.Rngs) -> None:
-        self.block = ResBlock(width, causal=False, rngs=rngs)
-        self.table = nnx.Param(jnp.zeros((4, width)))
+    def __init__(
+        self, width: int, *, rngs: nnx.Rngs, timed: bool = True, noise: bool = False
+    ) -> None:
+        self.block = ResBlock(width, causal=False, rngs=rngs, noise=noise)
+        if timed:
+            self.table = nnx.Param(jnp.zeros((4, width)))
 
     def __call__(
-        self, x: Float[Array, "b f h w c"], embedding: Float[Array, "b d"]
+        self,
+        x: Float[Array, "b f h w c"],
+        embedding: Float[Array, "b d"] | None,
+        key: Key[Array, ""] | None = None,
     ) -> Float[Array, "b f h w c"]:
         """The block at `x`; `embedding` (d = 4c) is that of the timestep."""
+        if embedding is None:
+            return self.block(x, key=key)
         shift1, scale1, shift2, scale2 = modulations(self.table[...], embedding)
-        return self.block(x, (shift1, scale1), (shift2, scale2))
+        return self.block(x, (shift1, scale1), (shift2, scale2), key)
 
 
 class TimestepEmbedder(nnx.Module):
@@ -155,3 +215,43 @@ class Upsample(nnx.Module):
         tiled = jnp.tile(unfold(x, self.stride), self.tiles)
         y = unfold(self.conv(x), self.stride) + tiled
         return y[:, self.stride[0] - 1 :]
+
+
+class StridedDownsample(nnx.Module):
+    """A strided convolution, then a residual block where the width changes."""
+
+    def __init__(
+        self, inputs: int, outputs: int, stride: Stride, *, rngs: nnx.Rngs
+    ) -> None:
+        self.strides, self.widens = stride != (1, 1, 1), inputs != outputs
+        if self.strides:
+            self.conv = Conv3d(inputs, inputs, causal=True, rngs=rngs, stride=stride)
+        if self.widens:
+            self.block = ResBlock(inputs, causal=True, rngs=rngs, outputs=outputs)
+
+    def __call__(self, x: Float[Array, "b f h w i"]) -> Float[Array, "b g y x o"]:
+        """The layer at `x`, of 1 + stride * n frames."""
+        x = self.conv(x) if self.strides else x
+        return self.block(x) if self.widens else x
+
+
+class PlainUpsample(nnx.Module):
+    """A residual block where the width changes, then a convolution, unfolded."""
+
+    def __init__(
+        self, inputs: int, outputs: int, stride: Stride, *, rngs: nnx.Rngs
+    ) -> None:
+        self.strides, self.narrows = stride != (1, 1, 1), inputs != outputs
+        if self.narrows:
+            self.block = ResBlock(inputs, causal=False, rngs=rngs, outputs=outputs)
+        if self.strides:
+            wide = outputs * math.prod(stride)
+            self.conv = Conv3d(outputs, wide, causal=False, rngs=rngs)
+        self.stride = stride
+
+    def __call__(self, x: Float[Array, "b f h w i"]) -> Float[Array, "b g y x o"]:
+        """The layer at `x`; gives 1 + stride * (f - 1) frames."""
+        x = self.block(x) if self.narrows else x
+        if not self.strides:
+            return x
+        return unfold(self.conv(x), self.stride)[:, self.stride[0] - 1 :]

@@ -1,13 +1,44 @@
-"""Shape of an LTX-Video autoencoder (the 0.9.5 layout, shared by all later files).
+"""Shape of an LTX-Video autoencoder: one configuration describes every layout.
 
 A video of 8n + 1 frames is cut into patches, then every encoder stage runs residual
-blocks and folds space and time into channels by its stride; the decoder undoes this.
+blocks and is made smaller by its stride; the decoder undoes this. What the three
+public layouts do between two stages:
+
+    0.9.0  encoder "stride": a strided convolution, then a block that widens
+           decoder "plain": a block that narrows, then a convolution, unfolded
+    0.9.1  encoder as 0.9.0; decoder "fold", told the timestep, noise in three stages
+    0.9.5  encoder "fold": a folded convolution + the mean of folded channels
+           decoder "fold": an unfolded convolution + tiled unfolded channels
+
+In 0.9.0 and 0.9.1 a stride (1, 1, 1) between equal widths is nothing at all: two stages
+follow each other.
 """
 
 import itertools
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
 
 Stride = tuple[int, int, int]
+Downsampling = Literal["fold", "stride"]
+Upsampling = Literal["fold", "plain"]
+NoiseSpace = Literal["normalised", "raw"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """The fields of `VAEConfig` that describe its encoder, or its decoder."""
+
+    widths: tuple[int, ...]
+    blocks: tuple[int, ...]
+    strides: tuple[Stride, ...]
+    folds: bool
+
+    @property
+    def total(self) -> Stride:
+        """The product of all strides."""
+        t, y, x = (math.prod(axis) for axis in zip(*self.strides, strict=True))
+        return t, y, x
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,56 +60,95 @@ class VAEConfig:
     decoder_widths: tuple[int, ...]
     decoder_blocks: tuple[int, ...]
     decoder_strides: tuple[Stride, ...]
+    downsampling: Downsampling = "fold"
+    upsampling: Upsampling = "fold"
+    timestep_conditioning: bool = True
+    """Whether the decoder is told how noisy its latents are."""
+    decoder_noise: tuple[bool, ...] = ()
+    """Which decoder stages may add noise of a learnt scale; empty: none."""
+    decode_noise_space: NoiseSpace = "normalised"
+    """Where `VideoVAE.mix_noise` mixes: in the latents that the transformer sees (as
+    Lightricks' pipeline does) or in those the decoder sees (as diffusers' does)."""
 
     def __post_init__(self) -> None:
+        _check_words(self)
         for side in ("encoder", "decoder"):
-            _check_side(self, side)
-        if self._total("encoder") != self._total("decoder"):
+            _check_side(side, getattr(self, side))
+        if self.encoder.total != self.decoder.total:
             raise ValueError(
                 "VAEConfig.decoder_strides must undo encoder_strides, got "
                 f"{self.decoder_strides} against {self.encoder_strides}."
             )
 
     @property
+    def encoder(self) -> Side:
+        """What describes the encoder."""
+        return Side(
+            widths=self.encoder_widths,
+            blocks=self.encoder_blocks,
+            strides=self.encoder_strides,
+            folds=self.downsampling == "fold",
+        )
+
+    @property
+    def decoder(self) -> Side:
+        """What describes the decoder."""
+        return Side(
+            widths=self.decoder_widths,
+            blocks=self.decoder_blocks,
+            strides=self.decoder_strides,
+            folds=self.upsampling == "fold",
+        )
+
+    @property
     def time_stride(self) -> int:
         """Frames to one latent frame (the first latent frame holds one frame)."""
-        return self._total("encoder")[0]
+        return self.encoder.total[0]
 
     @property
     def space_stride(self) -> int:
         """Pixels to one latent row or column."""
-        return self.patch * self._total("encoder")[1]
-
-    def _total(self, side: str) -> Stride:
-        total = (1, 1, 1)
-        for stride in getattr(self, f"{side}_strides"):
-            total = tuple(a * b for a, b in zip(total, stride, strict=True))
-        return total
+        return self.patch * self.encoder.total[1]
 
 
-def _check_side(config: VAEConfig, side: str) -> None:
-    """Raises ValueError unless the stages of `side` fit together."""
-    widths = getattr(config, f"{side}_widths")
-    strides = getattr(config, f"{side}_strides")
-    for name, values in (
-        (f"{side}_widths", widths),
-        (f"{side}_blocks", getattr(config, f"{side}_blocks")),
+def _check_words(config: VAEConfig) -> None:
+    """Raises ValueError unless the words are known and the noise has its stages."""
+    for name, known in (
+        ("downsampling", ("fold", "stride")),
+        ("upsampling", ("fold", "plain")),
+        ("decode_noise_space", ("normalised", "raw")),
     ):
-        if len(values) != len(strides) + 1:
+        if (value := getattr(config, name)) not in known:
             raise ValueError(
-                f"VAEConfig.{name} must have one entry more than {side}_strides, got "
-                f"{len(values)} for {len(strides)} strides."
+                f"VAEConfig.{name} must be {' or '.join(known)}, got {value!r}."
             )
-    pairs = itertools.pairwise(widths)
-    for (before, after), (t, y, x) in zip(pairs, strides, strict=True):
+    stages, found = len(config.decoder_blocks), len(config.decoder_noise)
+    if found not in (0, stages):
+        raise ValueError(
+            f"VAEConfig.decoder_noise must be empty or have {stages} entries, one a "
+            f"stage of the decoder, got {found}."
+        )
+
+
+def _check_side(name: str, side: Side) -> None:
+    """Raises ValueError unless the stages of `side` fit together."""
+    for field in ("widths", "blocks"):
+        if len(getattr(side, field)) != len(side.strides) + 1:
+            raise ValueError(
+                f"VAEConfig.{name}_{field} must have one entry more than "
+                f"{name}_strides, got {len(getattr(side, field))} for "
+                f"{len(side.strides)} strides."
+            )
+    pairs = itertools.pairwise(side.widths)
+    for (before, after), (t, y, x) in zip(pairs, side.strides, strict=True):
         if t not in (1, 2) or y != x:
             raise ValueError(
-                f"VAEConfig.{side}_strides must be (1 or 2, s, s), got {(t, y, x)}."
+                f"VAEConfig.{name}_strides must be (1 or 2, s, s), got {(t, y, x)}."
             )
-        narrow, wide = (after, before) if side == "encoder" else (before, after)
-        if narrow % (t * y * x) or (wide * t * y * x) % narrow:
+        narrow, wide = (after, before) if name == "encoder" else (before, after)
+        if side.folds and (narrow % (t * y * x) or (wide * t * y * x) % narrow):
             raise ValueError(
-                f"VAEConfig.{side}_widths {before} -> {after} cannot be folded by "
+                f"VAEConfig.{name}_widths {before} -> {after} cannot be folded by "
                 f"{(t, y, x)}: the deeper width must divide by {t * y * x} and divide "
                 f"{wide * t * y * x}."
             )
@@ -94,6 +164,31 @@ VAE_095 = VAEConfig(
 )
 """The VAE of LTX-Video 0.9.5 to 0.9.8 (2B and 13B): 1.25 G parameters, 32 x 32 x 8."""
 
+VAE_090 = VAEConfig(
+    encoder_widths=(128, 256, 512, 512, 512),
+    encoder_blocks=(4, 3, 3, 3, 4),
+    encoder_strides=((2, 2, 2), (2, 2, 2), (2, 2, 2), (1, 1, 1)),
+    decoder_widths=(512, 512, 512, 256, 128),
+    decoder_blocks=(4, 3, 3, 3, 4),
+    decoder_strides=((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2)),
+    downsampling="stride",
+    upsampling="plain",
+    timestep_conditioning=False,
+)
+"""The VAE of LTX-Video 0.9.0: 419 M parameters, 32 x 32 x 8."""
+
+VAE_091 = VAEConfig(
+    encoder_widths=VAE_090.encoder_widths,
+    encoder_blocks=VAE_090.encoder_blocks,
+    encoder_strides=VAE_090.encoder_strides,
+    decoder_widths=(1024, 512, 256, 128),
+    decoder_blocks=(8, 7, 6, 5),
+    decoder_strides=((2, 2, 2), (2, 2, 2), (2, 2, 2)),
+    downsampling="stride",
+    decoder_noise=(False, True, True, True),
+)
+"""The VAE of LTX-Video 0.9.1: 935 M parameters, 32 x 32 x 8."""
+
 PROBE = VAEConfig(
     latent_channels=8,
     encoder_widths=(8, 16, 32, 64, 128),
@@ -104,6 +199,26 @@ PROBE = VAEConfig(
     decoder_strides=VAE_095.decoder_strides,
 )
 """The same stages at a sixteenth of the width and depth one, for tests."""
+
+PROBE_090 = replace(
+    VAE_090,
+    latent_channels=8,
+    encoder_widths=(8, 16, 32, 32, 32),
+    encoder_blocks=(1, 1, 1, 1, 1),
+    decoder_widths=(32, 32, 32, 16, 8),
+    decoder_blocks=(1, 1, 1, 1, 1),
+)
+"""The stages of 0.9.0, narrow and of depth one, for tests."""
+
+PROBE_091 = replace(
+    VAE_091,
+    latent_channels=8,
+    encoder_widths=PROBE_090.encoder_widths,
+    encoder_blocks=PROBE_090.encoder_blocks,
+    decoder_widths=(64, 32, 16, 8),
+    decoder_blocks=(1, 1, 1, 1),
+)
+"""The stages of 0.9.1, narrow and of depth one, for tests."""
 
 TINY = VAEConfig(
     encoder_widths=(64, 128, 128, 128),

@@ -5,7 +5,13 @@ import itertools
 from flax import nnx
 
 from aw_jax.core.arrays import Array, Float
-from aw_jax.models.ltx.vae_blocks import Downsample, ResBlock, activate, patchify
+from aw_jax.models.ltx.vae_blocks import (
+    Downsample,
+    ResBlock,
+    StridedDownsample,
+    activate,
+    patchify,
+)
 from aw_jax.models.ltx.vae_config import VAEConfig
 from aw_jax.nn.convolution import Conv3d
 
@@ -13,7 +19,7 @@ from aw_jax.nn.convolution import Conv3d
 class Encoder(nnx.Module):
     """Video in [-1, 1] to the mean of its latents and one shared log-variance.
 
-    Stage i, folded by downsample i, is the input of stage i + 1.
+    Stage i, made smaller by downsample i, is the input of stage i + 1.
     """
 
     def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs) -> None:
@@ -24,8 +30,9 @@ class Encoder(nnx.Module):
             _stage(width, count, rngs=rngs)
             for width, count in zip(widths, config.encoder_blocks, strict=True)
         )
+        layer = Downsample if config.downsampling == "fold" else StridedDownsample
         self.downsamples = nnx.List(
-            Downsample(*pair, stride, rngs=rngs)
+            layer(*pair, stride, rngs=rngs)
             for pair, stride in zip(
                 itertools.pairwise(widths), config.encoder_strides, strict=True
             )
