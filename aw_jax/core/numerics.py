@@ -1,7 +1,7 @@
 """Operations that stay finite, with finite gradients, at the edge of their domain.
 
-And by components: XLA makes faster loops, forward and backward, of arrays of shape
-(..., g) than of (..., g, 3).
+Vectors may also be given by components, which is how harmonics are evaluated: XLA makes
+faster loops of arrays of shape (..., g) than of (..., g, 3).
 """
 
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ def unit(x: Float[Array, "*b d"], *, floor: float = 1e-12) -> Float[Array, "*b d
 
 
 def components(x: Float[Array, "*b d"]) -> tuple[Float[Array, "*b"], ...]:
-    """The entries along the last axis; their cotangents are joined, not padded."""
+    """The entries along the last axis, one array for each."""
     return tuple(part[..., 0] for part in jnp.split(x, x.shape[-1], axis=-1))
 
 

@@ -19,7 +19,6 @@ import cv2
 import jax.numpy as jnp
 import numpy as np
 
-from aw_jax.core.arrays import as_numpy
 from aw_jax.data.camera_files import write_cameras
 from aw_jax.geometry.cameras import Cameras
 from aw_jax.geometry.turntable import turntable
@@ -33,7 +32,7 @@ from aw_jax.splat.rasterize import render
 HERE = Path(__file__).parent
 
 
-def beside(splat: Splat, width: int, height: int) -> Cameras:
+def overview(splat: Splat, width: int, height: int) -> Cameras:
     """One camera that sees all of the splat."""
     means = np.asarray(splat.means)
     return turntable(means, frames=1, width=width, height=height)
@@ -56,7 +55,7 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     splat, path = load_splat(args.splat), args.splat.resolve()
-    camera = beside(splat, *map(int, args.size.split("x")))
+    camera = overview(splat, *map(int, args.size.split("x")))
     write_cameras(args.out / "camera.json", camera)
     count = shoot(path, args.out / "camera.json", args.out / "viewer.png")
     ours = np.asarray(quantise(render(splat, camera[0]).color))
@@ -64,7 +63,7 @@ def main() -> None:
     theirs = cv2.cvtColor(cv2.imread(str(args.out / "viewer.png")), cv2.COLOR_BGR2RGB)
     unit = lambda x: jnp.asarray(x, jnp.float32) / 255
     value = float(psnr(unit(theirs)[None], unit(ours)[None])[0])
-    held = len(as_numpy(splat).means)
+    held = len(splat.means)
     print(f"viewer: {count} Gaussians of {held}, PSNR to our render {value:.2f} dB")
     if count != held or value < 20:
         sys.exit("error: the viewer shows something else.")
