@@ -19,7 +19,7 @@ from aw_jax.data.procedural.surface_points import SurfacePointsConfig, surface_p
 from aw_jax.data.procedural.worlds import ProceduralWorld
 from aw_jax.geometry.cameras import Cameras
 from aw_jax.splat import fit
-from aw_jax.splat.fit_config import FitConfig
+from aw_jax.splat.fit_config import FitConfig, McmcConfig
 from aw_jax.splat.gaussians import Splat
 from aw_jax.splat.initialize import scene_scale
 from aw_jax.splat.rasterize import render
@@ -35,7 +35,11 @@ class DenseFitConfig:
     sweep: tuple[float, float] = (0.8, 1.6)
     """Radians of the walk around the focus."""
     points: SurfacePointsConfig = SurfacePointsConfig(count=6000, outliers=0.0)
-    fit: FitConfig = FitConfig(steps=1200, capacity=10_000, sh_degree=2)
+    fit: FitConfig = FitConfig(
+        steps=1200, capacity=8000, sh_degree=2, densify=McmcConfig()
+    )
+    """By a Markov chain, which ends with `capacity` Gaussians in every scene: what
+    breaks a splat is then compiled once."""
 
     def __post_init__(self) -> None:
         if self.views < 2:
