@@ -63,6 +63,8 @@ class DenseCapture:
     points: Float[Array, "p 3"]
     colors: Float[Array, "p 3"]
     """In [0, 1]."""
+    weights: Float[Array, "v h w"] | None = None
+    """0 where a photo's pixel does not count; None: all 1."""
 
 
 def dense_capture(
@@ -71,12 +73,21 @@ def dense_capture(
     *,
     size: tuple[int, int],
     config: DenseFitConfig,
+    walk: Cameras | None = None,
 ) -> DenseCapture:
-    """A walk through a procedural world, all of it photographed; `size` is (w, h)."""
-    path = CaptureConfig(
-        frames=config.views, width=size[0], height=size[1], sweep=config.sweep
-    )
-    cameras = capture(world, path)
+    """A walk through a procedural world, all of it photographed; `size` is (w, h).
+
+    Of a given `walk`, `config.views` cameras are taken, evenly spread.
+    """
+    if walk is None:
+        path = CaptureConfig(
+            frames=config.views, width=size[0], height=size[1], sweep=config.sweep
+        )
+        walk = capture(world, path)
+    last = len(walk.intrinsics) - 1
+    cameras = walk[
+        np.linspace(0, last, min(config.views, last + 1)).round().astype(int)
+    ]
     photos, depths = (np.asarray(x) for x in trace(world, cameras))
     points, colors = surface_points(photos, depths, cameras, config.points, rng=rng)
     return DenseCapture(
@@ -95,8 +106,9 @@ def dense_fit(
     *,
     config: DenseFitConfig,
     key: Key[Array, ""],
+    weights: Float[Array, "v h w"] | None = None,
 ) -> Splat:
-    """The splat of all photos, dead rows removed.
+    """The splat of all photos, dead rows removed; `weights` as in `DenseCapture`.
 
     Raises:
         FitDiverged: the fit left the finite numbers.
@@ -110,7 +122,7 @@ def dense_fit(
         key=named(key, "initial"),
         photos=len(photos),
     )
-    targets = (Targets(images=photos, cameras=cameras),)
+    targets = (Targets(images=photos, cameras=cameras, weights=weights),)
     state = fit.run(
         state,
         targets,
@@ -122,11 +134,21 @@ def dense_fit(
 
 
 def fidelity(
-    splat: Splat, photos: Float[Array, "v h w 3"], cameras: Cameras
+    splat: Splat,
+    photos: Float[Array, "v h w 3"],
+    cameras: Cameras,
+    *,
+    weights: Float[Array, "v h w"] | None = None,
 ) -> float:
-    """Mean PSNR of the splat's renders against photos, in dB."""
-    seen = np.asarray(_colors(splat, cameras))
-    error = ((seen - np.asarray(photos)) ** 2).mean(axis=(1, 2, 3))
+    """Mean PSNR of the splat's renders against photos, where they count, in dB."""
+    gaps = (np.asarray(_colors(splat, cameras)) - np.asarray(photos)) ** 2
+    counted = np.ones(gaps.shape[:-1]) if weights is None else np.asarray(weights)
+    error = np.array(
+        [
+            np.average(gap.mean(axis=-1), weights=part)
+            for gap, part in zip(gaps, counted, strict=True)
+        ]
+    )
     return float(np.mean(-10 * np.log10(np.maximum(error, 1e-10))))
 
 
