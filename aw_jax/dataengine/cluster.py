@@ -7,7 +7,6 @@ again, is Ray's business; it needs the extra [cluster].
 """
 
 import importlib
-import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,7 +71,6 @@ def _unit(unit: Unit, folder: Path, config: SimulationConfig) -> dict[str, Any]:
 @contextmanager
 def _connected(address: str) -> Generator[ModuleType, None, None]:
     """Ray, connected; a cluster that is not local goes on when the block ends."""
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         ray = importlib.import_module("ray")
     except ImportError as error:
@@ -85,9 +83,10 @@ def _connected(address: str) -> Generator[ModuleType, None, None]:
         raise UserError(f"--cluster={address}: expected local:N with N at least 1.")
     where: dict[str, Any] = {"address": address}
     if kind == "local":
-        where = {"address": "local", "num_cpus": int(count) if count else None}
+        where |= {"num_cpus": int(count) if count else None, "include_dashboard": False}
+        where["address"] = "local"
     try:
-        ray.init(**where, log_to_driver=False, include_dashboard=False)
+        ray.init(**where, log_to_driver=False)
     except ConnectionError as error:
         raise UserError(
             f"--cluster={address}: no Ray cluster answers there; start one with "

@@ -16,6 +16,7 @@ from aw_jax.dataengine.dense_fit import DenseCapture, dense_capture, dense_fit, 
 from aw_jax.dataengine.simulation_config import SimulationConfig
 from aw_jax.dataengine.sources import ProceduralScene, SceneSource
 from aw_jax.dataengine.sparse_fit import SparseCapture, sparse_capture
+from aw_jax.dataengine.stages import Stages
 from aw_jax.geometry.cameras import Cameras
 from aw_jax.splat.gaussians import Splat
 from aw_jax.splat.rasterize import render
@@ -80,7 +81,9 @@ def densely(
     place: Place,
     seen: SparseCapture | None,
     config: SimulationConfig,
+    *,
     key: Key[Array, ""],
+    stages: Stages,
 ) -> Dense:
     """The dense fit of the place; of a world along the walk of the sparse one, if any.
 
@@ -89,24 +92,28 @@ def densely(
     """
     found = place.capture
     if place.world is not None:
-        found = dense_capture(
-            place.world,
-            np.random.default_rng([place.number, 11]),
-            size=(config.width, config.height),
-            config=config.dense,
-            walk=None if seen is None else seen.walk,
-        )
+        with stages("truth"):
+            found = dense_capture(
+                place.world,
+                np.random.default_rng([place.number, 11]),
+                size=(config.width, config.height),
+                config=config.dense,
+                walk=None if seen is None else seen.walk,
+            )
     assert found is not None
-    splat = dense_fit(
-        found.photos,
-        found.cameras,
-        found.points,
-        found.colors,
-        config=config.dense,
-        key=named(key, "dense"),
-        weights=found.weights,
-    )
-    psnr = fidelity(splat, found.photos, found.cameras, weights=found.weights)
+    with stages("fit"):
+        splat = dense_fit(
+            found.photos,
+            found.cameras,
+            found.points,
+            found.colors,
+            config=config.dense,
+            key=named(key, "dense"),
+            weights=found.weights,
+        )
+        jax.block_until_ready(splat)
+    with stages("render"):
+        psnr = fidelity(splat, found.photos, found.cameras, weights=found.weights)
     return Dense(splat=splat, views=found.cameras, psnr=psnr)
 
 

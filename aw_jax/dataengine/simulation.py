@@ -9,7 +9,7 @@ processes or spread over a cluster, the job makes the same bytes.
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from aw_jax.data.clips import ClipRecord
 from aw_jax.dataengine import shards, sources
 from aw_jax.dataengine.breaking_routes import broken
 from aw_jax.dataengine.optimisation_route import ROUTE, optimised
-from aw_jax.dataengine.places import Dense, densely, open_place, sparse
+from aw_jax.dataengine.places import Place, densely, open_place, sparse
 from aw_jax.dataengine.simulation_config import DEFAULT, SimulationConfig, check
 from aw_jax.dataengine.sources import SceneSource
 from aw_jax.dataengine.stages import Stages
@@ -134,49 +134,41 @@ def simulate_scene(
     scene: SceneSource | int, *, config: SimulationConfig, stages: Stages | None = None
 ) -> Outcome:
     """All clips of one scene that pass the gate."""
-    source, stages = sources.as_source(scene), stages or Stages()
+    source = sources.as_source(scene)
+    outcome = Outcome(clips=[], refused=Counter(), given_up=Counter())
     try:
         place = open_place(source, config)
     except UserError as error:
-        reason = Counter({"scene cannot be read": 1})
-        return Outcome(clips=[], refused=reason, failure=str(error))
+        outcome.refused["scene cannot be read"] += 1
+        return dataclasses.replace(outcome, failure=str(error))
+    try:
+        for clip in _clips(place, config, outcome, stages or Stages()):
+            outcome.clips.append(clip)
+    except FitDiverged:
+        outcome.refused["fit diverged"] += 1
+    return outcome
+
+
+def _clips(
+    place: Place, config: SimulationConfig, outcome: Outcome, stages: Stages
+) -> Iterator[ClipRecord]:
+    """Those by optimisation, then those by plan; refusals are counted in `outcome`."""
     key = jax.random.key(place.number)
     rng = np.random.default_rng([place.number, 9])
-    kept: list[ClipRecord] = []
-    refused, given_up = Counter[str](), Counter[str]()
-    try:
+    seen, dense = None, None
+    if config.paths:
         with stages("truth"):
-            seen = sparse(place, rng, config) if config.paths else None
-        dense: Dense | None = None
-        if config.densely:
-            with stages("fit"):
-                dense = densely(place, seen, config, key)
-            if not dense.psnr >= config.least_fidelity:
-                refused["dense fit too poor"] += 1
-                return Outcome(clips=[], refused=refused)
-        if seen is not None:
-            kept += optimised(
-                place,
-                seen,
-                dense,
-                rng,
-                config=config,
-                key=key,
-                refused=refused,
-                stages=stages,
-            )
-        if dense is not None:
-            kept += broken(
-                place,
-                dense,
-                config=config,
-                refused=refused,
-                given_up=given_up,
-                stages=stages,
-            )
-    except FitDiverged:
-        refused["fit diverged"] += 1
-    return Outcome(clips=kept, refused=refused, given_up=given_up)
+            seen = sparse(place, rng, config)
+    if config.densely:
+        dense = densely(place, seen, config, key=key, stages=stages)
+        if not dense.psnr >= config.least_fidelity:
+            outcome.refused["dense fit too poor"] += 1
+            return
+    common = {"config": config, "stages": stages, "refused": outcome.refused}
+    if seen is not None:
+        yield from optimised(place, seen, dense, rng, key=key, **common)
+    if dense is not None:
+        yield from broken(place, dense, given_up=outcome.given_up, **common)
 
 
 def remake(line: dict[str, Any], *, config: SimulationConfig) -> ClipRecord:

@@ -177,7 +177,7 @@ def full_disk(monkeypatch):
 
         monkeypatch.setattr(atomic, "_sync", full)
 
-    yield fill
+    return fill
 
 
 @pytest.mark.parametrize("room", [0, 2, 4])
