@@ -51,9 +51,29 @@ CONFIG = SimulationConfig(
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    return folder, simulate(SEEDS, folder, config=CONFIG)
+def made():
+    """What became of each scene of the undisturbed run."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, made):
+    folder, real = tmp_path_factory.mktemp("whole"), simulate_scene
+
+    def noted(scene, **options):
+        made[scene.seed] = real(scene, **options)
+        return made[scene.seed]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulation, "simulate_scene", noted)
+        return folder, simulate(SEEDS, folder, config=CONFIG)
+
+
+@pytest.fixture
+def known(whole, made, monkeypatch):
+    """Scenes are not simulated again: for tests of what happens around them."""
+    known = lambda scene, **_: made[scene.seed]
+    monkeypatch.setattr(simulation, "simulate_scene", known)
 
 
 def _bytes(folder):
@@ -143,7 +163,7 @@ def test_a_finished_job_is_not_done_again(whole, monkeypatch):
     assert simulate(SEEDS, folder, config=CONFIG) == summary
 
 
-def test_processes_that_share_the_job_make_the_same_bytes(whole, tmp_path):
+def test_processes_that_share_the_job_make_the_same_bytes(whole, known, tmp_path):
     folder, summary = whole
     first = simulate(SEEDS, tmp_path, config=CONFIG, share=(0, 2))
     assert (first["units"], first["of"]) == (2, 3)
@@ -166,8 +186,10 @@ def test_a_fit_that_diverges_is_counted_and_the_job_goes_on(tmp_path, monkeypatc
 def full_disk(monkeypatch):
     """A disk that fills up at the n-th file, which stays half-written."""
 
+    sync = atomic._sync
+
     def fill(room):
-        sync, left = atomic._sync, iter(range(room))
+        left = iter(range(room))
 
         def full(path):
             if next(left, None) is None:
@@ -182,7 +204,7 @@ def full_disk(monkeypatch):
 
 @pytest.mark.parametrize("room", [0, 2, 4])
 def test_a_full_disk_stops_the_job_and_room_ends_it_in_the_same_bytes(
-    whole, tmp_path, full_disk, monkeypatch, room
+    whole, known, tmp_path, full_disk, room
 ):
     folder, summary = whole
     full_disk(room)
@@ -191,12 +213,12 @@ def test_a_full_disk_stops_the_job_and_room_ends_it_in_the_same_bytes(
     for shard in tmp_path.glob("*.arrayrecord"):
         assert shard.read_bytes() == (folder / shard.name).read_bytes()
     assert not list(tmp_path.glob(".*"))
-    monkeypatch.undo()
+    full_disk(room=999)
     assert simulate(SEEDS, tmp_path, config=CONFIG) == summary
     assert _bytes(tmp_path) == _bytes(folder)
 
 
-def test_what_a_killed_process_left_is_never_read_and_swept(whole, tmp_path):
+def test_what_a_killed_process_left_is_never_read_and_swept(whole, known, tmp_path):
     folder, summary = whole
     (tmp_path / ".clips-1-2.0a1b2c3d.tmp.arrayrecord").write_bytes(b"half")
     assert simulate(SEEDS, tmp_path, config=CONFIG) == summary
