@@ -24,10 +24,10 @@ def peak_gigabytes() -> float:
 def keep_freed_pages() -> bool:
     """Tells glibc to keep freed memory for what comes next; True if it agreed.
 
-    A compiled program on a CPU asks for its buffers anew on every call. By default large
-    ones are handed back to the kernel, which fills them with zeros page by page the next
-    time: a quarter of the processor time of a fit step with 100,000 Gaussians. Memory
-    in use stays near its peak instead. Other C libraries are left as they are.
+    A compiled program on a CPU asks for its buffers anew on every call. By default
+    large ones are handed back to the kernel, which fills them with zeros page by page
+    the next time: a quarter of the processor time of a fit step with 100,000 Gaussians.
+    Memory in use stays near its peak instead. Other C libraries are left as they are.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
