@@ -74,10 +74,12 @@ def timed(route: str, config: Any, scenes: int, folder: Path) -> dict[str, float
 
 def of_routes(scenes: int, folder: Path) -> dict[str, Any]:
     """Rates and shares."""
+    allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, CORES[:1])
     found = {
         name: timed(name, config, scenes, folder) for name, config in routes().items()
     }
+    os.sched_setaffinity(0, allowed)
     figures = {}
     for name, spent in found.items():
         rate = spent["clips"] / spent["wall"] * 3600
