@@ -98,9 +98,7 @@ def sample_guided(
         def advance(
             z: Array, at: Steps, needs: tuple[bool, bool] = needs
         ) -> tuple[Array, None]:
-            z = _advanced(
-                model, start, prompts, key, z, at, needs=needs, config=config
-            )
+            z = _advanced(model, start, prompts, key, z, at, needs=needs, config=config)
             return z, None
 
         tokens = jax.lax.scan(advance, tokens, steps)[0]

@@ -68,7 +68,7 @@ def start_with(strength):
 
 
 def slow(model, start, prompts, fresh=None):
-    """The definition, in numpy but for the network; `fresh` noise makes it stochastic."""
+    """The definition, in numpy but for the network; stochastic with `fresh` noise."""
 
     @jax.jit
     def network(z, t, text, length, rows):
@@ -113,9 +113,7 @@ def test_equals_a_loop_over_rows_tokens_and_steps(model, prompts):
     np.testing.assert_allclose(got, wanted, atol=2e-5)
 
 
-def test_stochastic_steps_equal_that_loop_with_fresh_noise(
-    model, prompts, monkeypatch
-):
+def test_stochastic_steps_equal_that_loop_with_fresh_noise(model, prompts, monkeypatch):
     """And one step at a time ends where all steps at once do."""
     start = start_with(0.4)
     fresh = jax.random.normal(jax.random.key(3), start.tokens.shape)
