@@ -64,6 +64,7 @@ def check(
         dtype=config.precision,
         param_dtype=config.precision,
     )
+    checkpoint_files.check_tensors(files.transformer, described)
     for path, _ in lora:
         check_pairs(path, read_pairs(path), described)
     return described

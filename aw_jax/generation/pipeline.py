@@ -106,8 +106,8 @@ def sample(
     with progress("sample", total) as bar:
         steps = sample_steps(model, begun, prompts, key, config=config.sampling)
         for done, tokens in enumerate(steps, start=1):
-            bar.update(done)
             tokens.block_until_ready()
+            bar.update(done)
     frames, height, width = latent_size(codec, config.size)
     return latents_from_tokens(tokens, frames=frames, height=height, width=width)
 
@@ -118,7 +118,7 @@ def decode(
     key: Key[Array, ""],
     *,
     config: GenerateConfig,
-) -> UInt8[Array, "f h w 3"]:
+) -> UInt8[Array, "g i j 3"]:
     """The frames of the video in the size that was asked for."""
     timestep = jnp.float32(config.decode.timestep)
     if vae.config.timestep_conditioning:

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import aw_jax
 from aw_jax.media import images, videos
 from aw_jax.models.ltx import config as ltx
-from aw_jax.models.ltx import weights
+from aw_jax.models.ltx import conversion, weights
 from aw_jax.models.ltx.lora_pairs import Pair, save_pairs
 from aw_jax.models.ltx.safetensors_files import save_tensors
 from aw_jax.models.ltx.transformer_files import PREFIX
@@ -159,6 +160,47 @@ def test_a_video_is_changed_from_the_level_it_is_noised_to(generate, files, shru
     shown = frames_of(out)
     print(psnr(shown[0], shrunk))
     assert psnr(shown[0], shrunk) > 15
+
+
+@pytest.mark.slow
+def test_a_pipeline_goes_on_with_a_clip_to_a_last_picture(generate, files, tmp_path):
+    """From diffusers' folder, with an adapter, in tiles and with stochastic steps."""
+    pipe = shutil.copytree(files / "t5", tmp_path / "pipe")
+    conversion.single_to_folder(files / "model.safetensors", pipe / "transformer")
+    pair = Pair(np.ones((2, 32), np.float32), np.ones((32, 2), np.float32))
+    layers = [f"transformer_blocks.{block}.attn1.to_v" for block in range(2)]
+    save_pairs(tmp_path / "lora.safetensors", dict.fromkeys(layers, pair))
+    arguments = (
+        PROMPT,
+        f"--vae={SHIPPED}",
+        f"--clip={files / 'clip'}",
+        f"--image={files / 'picture.png'}@-1",
+        "--config.rope_time=plain",
+        "--config.frames=17",
+        "--config.untiled=1",
+        "--config.tiling.tile=2,3,3",
+        "--config.tiling.overlap=1,2,2",
+        "--config.tiling.margin=0,1,1",
+        "--config.sampling.stochastic=true",
+    )
+    shown = []
+    for name, lora in (("plain", ()), ("adapted", ("lora.safetensors:0.1",))):
+        flags = [f"--lora={tmp_path / file}" for file in lora]
+        told, out = generate(name, *arguments, *flags, model=pipe)
+        assert told.status == 0, told.lines
+        shown.append(videos.read(out / "frames").frames.astype(np.float32) / 255)
+    plain, adapted = shown
+    assert plain.shape == (17, *SIZE[1:], 3)
+    clip = shown_clip(files)
+    near = [psnr(ours, theirs) for ours, theirs in zip(plain, clip, strict=False)]
+    assert min(near[:6]) > 15
+    assert abs(adapted - plain)[12:].max() > 0.02
+
+
+def shown_clip(files):
+    """The clip in the size of the video."""
+    clip = videos.read(files / "clip").frames.astype(np.float32) / 255
+    return clip[:9].reshape(9, 20, 2, 28, 2, 3).mean(axis=(2, 4))
 
 
 @pytest.fixture(scope="module")

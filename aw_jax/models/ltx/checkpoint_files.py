@@ -75,7 +75,7 @@ def find(path: str | Path) -> Checkpoint:
 def described(
     path: Path, *, rope_time: RopeTime | None, **types: Any
 ) -> TransformerConfig:
-    """The config of a transformer, once all its names and shapes are known to fit it.
+    """The config of a transformer.
 
     Args:
         path: of the file or folder.
@@ -83,8 +83,7 @@ def described(
         types: `dtype` and `param_dtype`.
 
     Raises:
-        UserError: not a transformer, a tensor is missing, unknown or mis-shaped, or a
-            folder without `rope_time`.
+        UserError: not a transformer, or a folder without `rope_time`.
     """
     if path.is_dir():
         if rope_time is None:
@@ -92,19 +91,28 @@ def described(
                 f"{path}: a diffusers folder does not tell rope_time; pass causal "
                 "(0.9.5, 13B) or plain."
             )
-        entry, files = folder_files(path)
-        config = config_io.from_upstream(entry, rope_time=rope_time, **types)
-        shapes = {k: v for file in files for k, v in tensor_shapes(file).items()}
-        return _fitting(path, config, shapes, "diffusers")
+        entry, _ = folder_files(path)
+        return config_io.from_upstream(entry, rope_time=rope_time, **types)
     if is_adapter(path):
         raise UserError(f"{path}: expected a checkpoint, got an adapter (LoRA).")
-    config = config_io.from_upstream(single_file_entry(path), **types)
+    return config_io.from_upstream(single_file_entry(path), **types)
+
+
+def check_tensors(path: Path, config: TransformerConfig) -> None:
+    """Raises UserError unless names and shapes of all tensors are the transformer's."""
+    layout: Layout = "diffusers" if path.is_dir() else "lightricks"
+    prefix = "" if path.is_dir() else PREFIX
+    files = folder_files(path)[1] if path.is_dir() else [path]
     shapes = {
-        name.removeprefix(PREFIX): shape
-        for name, shape in tensor_shapes(path).items()
-        if name.startswith(PREFIX)
+        name.removeprefix(prefix): shape
+        for file in files
+        for name, shape in tensor_shapes(file).items()
+        if name.startswith(prefix)
     }
-    return _fitting(path, config, shapes, "lightricks")
+    slots = weights.tensor_names(config, layout)
+    check_names(path, found=shapes, expected=slots)
+    for name, shape in shapes.items():
+        check_shape(path, name, shape, weights.tensor_shape(config, slots[name]))
 
 
 def scheduler(path: Path) -> tuple[dict[str, Any], list[float] | None]:
@@ -117,19 +125,6 @@ def scheduler(path: Path) -> tuple[dict[str, Any], list[float] | None]:
         return {}, None
     config = file_config(path)
     return config.get("scheduler", {}), config.get("allowed_inference_steps")
-
-
-def _fitting(
-    path: Path,
-    config: TransformerConfig,
-    shapes: dict[str, tuple[int, ...]],
-    layout: Layout,
-) -> TransformerConfig:
-    slots = weights.tensor_names(config, layout)
-    check_names(path, found=shapes, expected=slots)
-    for name, shape in shapes.items():
-        check_shape(path, name, shape, weights.tensor_shape(config, slots[name]))
-    return config
 
 
 def _first(*paths: Path) -> Path | None:

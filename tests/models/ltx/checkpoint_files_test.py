@@ -27,6 +27,13 @@ def write(path, *, vae=True, without=None, config=ltx.PROBE, **metadata):
     return path
 
 
+def described(path, rope_time="plain"):
+    found = checkpoint_files.find(path).transformer
+    config = checkpoint_files.described(found, rope_time=rope_time)
+    checkpoint_files.check_tensors(found, config)
+    return config
+
+
 def test_parts_are_found_in_every_form(tmp_path):
     single = write(tmp_path / "ltxv.safetensors")
     found = checkpoint_files.find(single)
@@ -49,8 +56,7 @@ def test_parts_are_found_in_every_form(tmp_path):
     assert (found.vae, found.text) == (pipe / "vae", pipe)
     inner = checkpoint_files.find(pipe / "transformer")
     assert (inner.transformer, inner.vae) == (pipe / "transformer", None)
-    described = checkpoint_files.described(inner.transformer, rope_time="causal")
-    assert described == ltx.PROBE
+    assert described(inner.transformer, rope_time="causal") == ltx.PROBE
 
 
 def test_a_header_tells_config_and_schedule(tmp_path):
@@ -59,7 +65,7 @@ def test_a_header_tells_config_and_schedule(tmp_path):
         "allowed_inference_steps": [1.0, 0.5],
     }
     path = write(tmp_path / "a.safetensors", **told)
-    assert checkpoint_files.described(path, rope_time="plain") == ltx.PROBE
+    assert described(path) == ltx.PROBE
     assert checkpoint_files.scheduler(path) == tuple(told.values())
     assert checkpoint_files.scheduler(write(path)) == ({}, None)
     assert checkpoint_files.scheduler(tmp_path) == ({}, None)
@@ -85,11 +91,6 @@ def test_other_things_are_refused(make, told, tmp_path):
     path = make(tmp_path / "x.safetensors")
     with pytest.raises(UserError, match=told):
         described(path)
-
-
-def described(path):
-    found = checkpoint_files.find(path)
-    return checkpoint_files.described(found.transformer, rope_time="plain")
 
 
 def test_a_folder_needs_rope_time(tmp_path):
