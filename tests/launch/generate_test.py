@@ -146,9 +146,9 @@ def test_a_given_picture_is_the_first_frame(generate, files, shrunk):
     assert told.status == 0, told.lines
     shown = frames_of(out)
     near = [psnr(frame, shrunk) for frame in shown]
-    print(near)
-    assert near[0] > 20
-    assert max(near[1:]) < near[0]
+    # The autoencoder keeps it at 37.5 dB; nothing asks the other frames to be like it.
+    assert near[0] > 30
+    assert max(near[1:]) < 20
 
 
 def test_a_video_is_changed_from_the_level_it_is_noised_to(generate, files, shrunk):
@@ -157,9 +157,7 @@ def test_a_video_is_changed_from_the_level_it_is_noised_to(generate, files, shru
         "video", PROMPT, f"--t5={files / 't5'}", f"--video={files / 'clip'}", start
     )
     assert told.status == 0, told.lines
-    shown = frames_of(out)
-    print(psnr(shown[0], shrunk))
-    assert psnr(shown[0], shrunk) > 15
+    assert psnr(frames_of(out)[0], shrunk) > 22
 
 
 @pytest.mark.slow
