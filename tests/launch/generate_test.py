@@ -176,9 +176,9 @@ def test_a_pipeline_goes_on_with_a_clip_to_a_last_picture(generate, files, tmp_p
         "--config.rope_time=plain",
         "--config.frames=17",
         "--config.untiled=1",
-        "--config.tiling.tile=2,3,3",
-        "--config.tiling.overlap=1,2,2",
         "--config.tiling.margin=0,1,1",
+        "--config.tiling.overlap=1,2,2",
+        "--config.tiling.tile=2,3,3",
         "--config.sampling.stochastic=true",
     )
     shown = []

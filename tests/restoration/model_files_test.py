@@ -106,6 +106,7 @@ def test_what_foreign_adapters_need_is_named(folder):
     write_prompt(folder, channels=CHANNELS + 1)
     with pytest.raises(UserError, match="has 33 channels, the transformer takes 32"):
         model_files.load(str(folder))
+    write_prompt(folder)
     (folder / foreign.ASSUMED).write_text('{"methods": {}}')
     with pytest.raises(UserError, match="Assumed has no field methods"):
         model_files.load(str(folder))
