@@ -29,9 +29,9 @@ from aw_jax.images.quantise import quantise
 from aw_jax.media import images
 from aw_jax.runs.progress import say
 
-CONFIG = CaptureConfig(frames=5, width=48, height=48)
-TEXTURE_SIZE = 64
-AGAIN, SHOWN = 60, 24
+CONFIG = CaptureConfig(frames=3, width=48, height=48)
+TEXTURE_SIZE = 32
+AGAIN, SHOWN = 30, 24
 MOVE = 0.1
 """Metres."""
 

@@ -8,7 +8,7 @@ import plyfile
 
 from aw_jax.core import atomic
 from aw_jax.core.arrays import Float
-from aw_jax.data.procedural.exposure import exposed
+from aw_jax.data.procedural.exposure import LAG, exposed
 from aw_jax.data.procedural.rendering import depths
 from aw_jax.data.procedural.surface_points import SurfacePointsConfig, surface_points
 from aw_jax.data.procedural.worlds import ProceduralWorld
@@ -31,12 +31,12 @@ def write(
 
     Photos go to images/0000.png and on, one per camera, in order. With `points`, noisy
     surface points seen by any of the cameras go to points.ply, which the file names.
-    With `auto_exposure` photos are exposed as the world's camera does it, and each
+    With `auto_exposure` the world's camera exposes them as frames of a film, and each
     frame of the file holds its `exposure_gain` on linear light. transforms.json is
     written last.
     """
     folder = Path(path)
-    images, gains = exposed(world, cameras, auto=auto_exposure)
+    images, gains = exposed(world, cameras, auto=auto_exposure, lag=LAG)
     names = [f"images/{i:04d}.png" for i in range(len(images))]
     for name, photo in zip(names, np.asarray(quantise(images)), strict=True):
         image_files.write(folder / name, photo)

@@ -57,7 +57,7 @@ def shares(world: ProceduralWorld, cameras: Cameras) -> dict[str, float]:
     """The share of a capture's pixels that see each feature of geometry or matter."""
     few = np.linspace(0, len(cameras.intrinsics) - 1, VIEWS).round().astype(int)
     seen = np.asarray(rows(world, resized(cameras[few], width=SIZE, height=SIZE)))
-    pixels = np.bincount(seen.ravel(), minlength=len(SHAPES)) / seen.size
+    pixels = np.bincount(seen[seen >= 0], minlength=len(SHAPES)) / seen.size
     return {
         name: float(pixels[having].sum())
         for name, having in _having(world.matter.solids).items()

@@ -58,8 +58,9 @@ def depths(world: ProceduralWorld, cameras: Cameras) -> Float[Array, "v h w"]:
 
 
 def rows(world: ProceduralWorld, cameras: Cameras) -> Int[Array, "v h w"]:
-    """Row of the primitive each pixel's centre sees; 0 where there is none."""
-    return _each(_sight, world, cameras)[..., 1].astype(jnp.int32)
+    """Row of the primitive each pixel's centre sees; -1 where there is none."""
+    depth, row = jnp.moveaxis(_each(_sight, world, cameras), -1, 0)
+    return jnp.where(depth < FAR, row, -1).astype(jnp.int32)
 
 
 def _each(

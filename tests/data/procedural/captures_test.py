@@ -49,7 +49,7 @@ def motion(camera_from_world):
 def motions():
     palette = paint(np.random.default_rng(0), size=8)
     found = []
-    for seed in TEST[:60]:
+    for seed in TEST[:30]:
         stage = furnished(seed, palette).stage
         rng = np.random.default_rng([seed, 7, 0, 0])
         path = _path(stage, CaptureConfig(frames=FRAMES), rng)

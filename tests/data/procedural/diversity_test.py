@@ -17,7 +17,7 @@ from aw_jax.data.procedural.seeds import TEST
 from aw_jax.data.procedural.worlds import scene
 
 SCRIPT = Path(__file__).parents[3] / "scripts/measure_scenes.py"
-CONFIG = CaptureConfig(frames=2, width=49, height=49, attempts=1)
+CONFIG = CaptureConfig(frames=1, width=49, height=49, attempts=1)
 
 
 @pytest.fixture(scope="module")

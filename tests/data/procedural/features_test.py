@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aw_jax.data.procedural import features as module
-from aw_jax.data.procedural.captures import CaptureConfig, capture, pinhole
+from aw_jax.data.procedural.captures import CaptureConfig, _path, pinhole
 from aw_jax.data.procedural.features import FEATURES, features, shares
 from aw_jax.data.procedural.palette import PAINTERS, paint
 from aw_jax.data.procedural.seeds import TEST
@@ -17,7 +17,7 @@ from aw_jax.geometry.rotations import look_at
 PALETTE = paint(np.random.default_rng(0), size=8)
 """Features do not depend on what the textures look like."""
 SEEDS = TEST[:100]
-CONFIG = CaptureConfig(frames=5, width=49, height=49, attempts=1)
+CONFIG = CaptureConfig(frames=5)
 FOLIAGE = int(np.flatnonzero(module.TEXTURES == "foliage")[0])
 
 
@@ -26,8 +26,14 @@ def worlds():
     return [furnished(seed, PALETTE) for seed in SEEDS]
 
 
+def _walk(world):
+    """The first path that `capture` tries."""
+    rng = np.random.default_rng([world.seed, 7, 0, 0])
+    return _path(world.stage, CONFIG, rng)
+
+
 def test_each_feature_is_seen_in_a_tenth_of_scenes_and_more(worlds):
-    found = [features(world, capture(world, CONFIG)) for world in worlds]
+    found = [features(world, _walk(world)) for world in worlds]
     often = {name: np.mean([name in x for x in found]) for name in FEATURES[:-1]}
     assert all(share >= 0.1 for share in often.values()), often
 
@@ -82,7 +88,7 @@ def test_thin_is_what_is_narrow_both_ways_and_long(worlds):
 
 
 def test_exposure_counts_by_the_gains_of_the_photos(worlds):
-    cameras = capture(worlds[0], CONFIG)
+    cameras = _walk(worlds[0])
     even, rising = np.ones(5), np.linspace(1.0, 1.3, 5)
     assert "changing_exposure" not in features(worlds[0], cameras)
     assert "changing_exposure" not in features(worlds[0], cameras, even)
