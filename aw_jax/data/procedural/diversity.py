@@ -19,8 +19,8 @@ Colors: the median distance of two walks through one world is 0.097, and all 300
 neighbour nearer (least 0.113, median 0.26). Gradients: two walks differ by 0.043 to
 0.146 (5th and 95th percentile), neighbours by 0.042 and more (median 0.065). Layout: a
 world whose things are all moved by 0.1 m differs by 0.036 from itself (95 %: below
-0.089), neighbours by 0.10 and more (median 0.29). Measured by scripts/measure_scenes.py on the
-first 300 test seeds; 0 is the same world twice.
+0.089), neighbours by 0.10 and more (median 0.29). Measured on the first 300 test seeds
+by scripts/measure_scenes.py; 0 is the same world twice.
 """
 
 LEVELS = 4
