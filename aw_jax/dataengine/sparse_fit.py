@@ -17,7 +17,8 @@ from aw_jax.core.arrays import Array, Float, Key
 from aw_jax.core.keys import named
 from aw_jax.core.pytrees import pytree, static
 from aw_jax.data.procedural.captures import CaptureConfig, capture
-from aw_jax.data.procedural.rendering import render
+from aw_jax.data.procedural.exposure import exposed
+from aw_jax.data.procedural.rendering import depths
 from aw_jax.data.procedural.surface_points import (
     SurfacePointsConfig,
     random_points,
@@ -56,6 +57,9 @@ class SparseFitConfig:
     start: int = 2000
     """Gaussians at the first step."""
     fit: FitConfig = FitConfig(capacity=4000, sh_degree=2)
+    auto_exposure: bool = False
+    """Photos are exposed as the world's own camera does it (procedural/exposure.py).
+    The truth of a clip keeps one exposure, so that such a fit errs in color."""
 
     def __post_init__(self) -> None:
         steps = [0.0, *self.snapshots, 1.0 + 1e-9]
@@ -88,6 +92,8 @@ class SparseCapture:
     photos: Float[Array, "v h w 3"]
     cameras: Cameras
     """(v,) training views."""
+    gains: Float[Array, " v"]
+    """Factor of each photo's exposure on linear light."""
     points: Float[Array, "p 3"]
     colors: Float[Array, "p 3"]
     steps: int = static()
@@ -117,12 +123,14 @@ def sparse_capture(
     )
     walk = capture(world, path)
     cameras = walk[np.arange(count) * (frames - 1)]
-    photos, depths = (np.asarray(x) for x in render(world, cameras))
-    points, colors = _initial(photos, depths, cameras, rng, config)
+    photos, gains = exposed(world, cameras, auto=config.auto_exposure)
+    seen = np.asarray(photos), np.asarray(depths(world, cameras))
+    points, colors = _initial(*seen, cameras, rng, config)
     return SparseCapture(
         walk=walk,
-        photos=jnp.asarray(photos),
+        photos=photos,
         cameras=cameras,
+        gains=gains,
         points=jnp.asarray(points, jnp.float32),
         colors=jnp.asarray(colors, jnp.float32),
         steps=_log_uniform(rng, config.steps),
