@@ -144,9 +144,7 @@ def _folder(
 ) -> tuple[TransformerConfig, Iterator[tuple[str, Tensor]]]:
     entry, shards = folder_files(source)
     config = config_io.from_upstream(entry, rope_time=rope_time)
-    every = (
-        p for s in shards for p in files.mapped_tensors(s, files.tensor_shapes(s))
-    )
+    every = (p for s in shards for p in files.mapped_tensors(s, files.tensor_shapes(s)))
     return config, _checked(source, config, "diffusers", every)
 
 

@@ -32,9 +32,10 @@ _KINDS = {
 def save_tensors(
     path: str | Path, tensors: Mapping[str, Tensor], *, metadata: dict[str, str]
 ) -> None:
-    """Writes `tensors` and `metadata` to `path`, atomically: equal content, equal bytes.
+    """Writes `tensors` and `metadata` to `path`, atomically.
 
-    One tensor is copied at a time, so views into files take no memory.
+    Equal content gives equal bytes. One tensor is copied at a time, so views into files
+    take no memory.
     """
     arrays = {name: np.asarray(array) for name, array in tensors.items()}
     stream_tensors(path, arrays.items(), like=arrays, metadata=metadata)
