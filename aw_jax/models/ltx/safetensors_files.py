@@ -64,7 +64,7 @@ def stream_tensors(
             assert (tensor.shape, tensor.dtype) == (like[name].shape, like[name].dtype)
             missing.remove(name)
             file.seek(8 + len(header) + starts[name])
-            file.write(np.ascontiguousarray(tensor).reshape(-1).view(np.uint8))
+            file.write(np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data)
         assert not missing
 
 
