@@ -26,6 +26,10 @@ COMPRESSION = (0.35, 1.4)
 JITTER = (0.2, 1.0)
 OPEN = (0.02, 0.15)
 PLATES = 64
+LOOSE = 0.25
+"""Of a plate's width: how far in from its rim Gaussians are loose."""
+WHOLE = 0.2
+"""What the inside of a plate takes of compression and jitter."""
 
 
 def edit(
@@ -40,23 +44,27 @@ def edit(
     splat = draft.splat
     hit = region(subject, splat.means, named(key, "region")) & (severity > 0)
     noise = jax.random.normal(named(key, "jitter"), subject.splat.means.shape)
-    drift = between(JITTER, severity) * subject.spacing[:, None] * noise
-    added = len(splat.means) - len(drift)
-    drift = jnp.pad(drift, ((0, added), (0, 0)))
+    noise = subject.spacing[:, None] * noise
+    noise = jnp.pad(noise, ((0, len(splat.means) - len(noise)), (0, 0)))
     centres = surface_points(subject, named(key, "plates"), count=PLATES)
-    gone = hit & (_rim(splat.means, centres) < between(OPEN, severity))
-    pick = hit[:, None]
+    rim = _rim(splat.means, centres)
+    gone = hit & (rim < between(OPEN, severity))
+    loose = (hit * _looseness(rim))[:, None]
     return replace(
         draft,
         splat=replace(
             splat,
-            means=splat.means + jnp.where(pick, drift, 0.0),
-            log_scales=splat.log_scales
-            - jnp.where(pick, between(COMPRESSION, severity), 0.0),
+            means=splat.means + between(JITTER, severity) * loose * noise,
+            log_scales=splat.log_scales - between(COMPRESSION, severity) * loose,
             logit_opacities=jnp.where(gone, DEAD_LOGIT, splat.logit_opacities),
         ),
         touched=jnp.maximum(draft.touched, hit),
     )
+
+
+def _looseness(rim: Float[Array, " g"]) -> Float[Array, " g"]:
+    """What a Gaussian takes of compression and jitter: all at a rim, less inside."""
+    return WHOLE + (1 - WHOLE) * jnp.exp(-((rim / LOOSE) ** 2))
 
 
 def _rim(

@@ -8,7 +8,7 @@ lose their shape and become round.
 
     p = 10 % to 30 %   dropped (Sec. 3.2: 20 %, in the middle)
     r = 1.2 to 2.5     times larger, every survivor
-    q = 3 % to 12 %    of the survivors are blobs, `BLOB` times larger still
+    q = 1 % to 6 %     of the survivors are blobs: denser, `BLOB` times larger still
 """
 
 import jax
@@ -24,8 +24,10 @@ from aw_jax.splat.gaussians import DEAD_LOGIT
 
 DROPPED = (0.10, 0.30)
 GROWTH = (1.2, 2.5)
-BLOBS = (0.03, 0.12)
-BLOB = 2.0
+BLOBS = (0.01, 0.06)
+BLOB = 4.0
+LOGIT = 2.0
+"""Added to the opacity's logit of a blob."""
 LARGEST = 0.1
 """Standard deviation that growth stops at (of the scene's scale)."""
 
@@ -45,7 +47,8 @@ def edit(
     dropped = hit & (lots < between(DROPPED, severity))
     blob = jax.random.uniform(named(key, "blobs"), hit.shape) < between(BLOBS, severity)
     grown = _grown(splat.log_scales, blob, severity, LARGEST * subject.extent)
-    logits = jnp.where(dropped, DEAD_LOGIT, splat.logit_opacities)
+    logits = splat.logit_opacities + jnp.where(hit & blob, LOGIT, 0.0)
+    logits = jnp.where(dropped, DEAD_LOGIT, logits)
     return replace(
         draft,
         splat=replace(

@@ -8,8 +8,8 @@ views, each Gaussian with the color its own pixel has there.
 
     N = 20 to 400       Gaussians, in clusters of `CLUSTER`
     u = 0.7, down to 0.6 ... 0.15   of the depth of the surface
-    s = 0.5 % to 4 %    standard deviation (of the distance), log-uniform
-    o = 0.5 to 0.99     opacity
+    s = 0.4 % to 3 %    standard deviation (of the distance), log-uniform
+    o = 0.7 to 0.99     opacity
 """
 
 import jax
@@ -17,22 +17,22 @@ import jax.numpy as jnp
 
 from aw_jax.core.arrays import Array, Float, Int, Key
 from aw_jax.core.keys import named
-from aw_jax.core.pytrees import replace
+from aw_jax.dataengine.artifacts.additions import appended
 from aw_jax.dataengine.artifacts.regions import unproject
 from aw_jax.dataengine.artifacts.strength import between
 from aw_jax.dataengine.artifacts.subject import Draft, Subject
-from aw_jax.splat.gaussians import DEAD_LOGIT, Splat, concatenate
+from aw_jax.splat.gaussians import DEAD_LOGIT, Splat
 from aw_jax.splat.harmonics import sh_from_rgb
 
 COUNT = (20.0, 400.0)
 CLUSTER = 20
 NEAREST = (0.6, 0.15)
 FARTHEST = 0.7
-SIZE = (0.005, 0.04)
+SIZE = (0.004, 0.03)
 ASPECT = 4.0
 """An axis is at most this much longer than another."""
-OPACITY = (0.5, 0.99)
-SPREAD = 0.04
+OPACITY = (0.7, 0.99)
+SPREAD = 0.03
 """Standard deviation of a cluster's pixels (of the width)."""
 JITTER = 0.02
 """Standard deviation along the ray (of the depth)."""
@@ -49,15 +49,7 @@ def edit(
 ) -> Draft:
     """Adds `MOST` Gaussians, of which severity says how many live; in every frame."""
     del frame
-    added = _floaters(subject, severity, key)
-    degrees = draft.splat.sh.shape[1] - 1
-    added = replace(added, sh=jnp.pad(added.sh, ((0, 0), (0, degrees), (0, 0))))
-    alive = added.logit_opacities > DEAD_LOGIT
-    return Draft(
-        splat=concatenate([draft.splat, added]),
-        touched=jnp.concatenate([draft.touched, alive.astype(jnp.float32)]),
-        depth_offsets=jnp.concatenate([draft.depth_offsets, jnp.zeros(MOST)]),
-    )
+    return appended(draft, _floaters(subject, severity, key))
 
 
 def _floaters(

@@ -4,10 +4,10 @@ A photo does not see how long a Gaussian is along its own ray. With few photos n
 else does, so some grow into spikes that point at the camera they were fitted to: a dot
 from there, a streak from anywhere else (Sec. 3.1: along specific rays, to overfit
 sparse views). A few of the fit's views are drawn as those few; a share of the Gaussians
-of a region turns its longest axis towards the nearest of them.
+of a region turns its longest axis towards the one of them.
 
-    q = 1 % to 8 %     of the Gaussians of a region
-    a = 5 to 30        the longest axis is longer by this
+    q = 2 % to 10 %    of the Gaussians of a region
+    a = 8 to 40        the longest axis is longer by this
     b = 1.5 to 4       the other two are shorter by this
 """
 
@@ -23,10 +23,10 @@ from aw_jax.dataengine.artifacts.subject import Draft, Subject
 from aw_jax.geometry.cameras import centers
 from aw_jax.geometry.rotations import matrix_from_quat
 
-SHARE = (0.01, 0.08)
-STRETCH = (5.0, 30.0)
+SHARE = (0.02, 0.10)
+STRETCH = (8.0, 40.0)
 THINNING = (1.5, 4.0)
-LONGEST = 0.15
+LONGEST = 0.25
 """Standard deviation that stretching stops at (of the scene's scale)."""
 VIEWS = 3
 """As many views as are taken for those of a sparse fit."""
@@ -71,13 +71,11 @@ def edit(
 def _axes(
     subject: Subject, means: Float[Array, "g 3"], key: Key[Array, ""]
 ) -> Float[Array, "g 3"]:
-    """Unit directions from each point to the nearest of a few views, or nearly so."""
+    """Unit directions from each point to one of a few views, or nearly so."""
     views = centers(subject.views)
     few = jax.random.randint(named(key, "views"), (VIEWS,), 0, len(views))
-    to_views = views[few] - means[:, None]
-    gaps = jnp.linalg.norm(to_views, axis=-1, keepdims=True)
-    nearest = jnp.argmin(gaps, axis=1, keepdims=True)
-    ray = jnp.take_along_axis(to_views / gaps, nearest, axis=1)[:, 0]
+    held = jax.random.choice(named(key, "held"), few, (len(means),))
+    ray = _unit(views[held] - means)
     miss = jnp.tan(jnp.radians(ASTRAY)) * _in_disc(named(key, "miss"), ray)
     return _unit(ray + miss)
 
