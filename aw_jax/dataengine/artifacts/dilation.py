@@ -44,19 +44,20 @@ def edit(
     splat = draft.splat
     hit = region(subject, splat.means, named(key, "region")) & (severity > 0)
     lots = jax.random.uniform(named(key, "dropped"), hit.shape)
-    dropped = hit & (lots < between(DROPPED, severity))
+    dropped = lots < between(DROPPED, severity)
     blob = jax.random.uniform(named(key, "blobs"), hit.shape) < between(BLOBS, severity)
-    grown = _grown(splat.log_scales, blob, severity, LARGEST * subject.extent)
-    logits = splat.logit_opacities + jnp.where(hit & blob, LOGIT, 0.0)
+    logits = splat.logit_opacities + jnp.where(blob, LOGIT, 0.0)
     logits = jnp.where(dropped, DEAD_LOGIT, logits)
+    grown = _grown(splat.log_scales, blob, severity, LARGEST * subject.extent)
+    changed = dropped | blob | jnp.any(grown != splat.log_scales, axis=-1)
     return replace(
         draft,
         splat=replace(
             splat,
             log_scales=jnp.where(hit[:, None], grown, splat.log_scales),
-            logit_opacities=logits,
+            logit_opacities=jnp.where(hit, logits, splat.logit_opacities),
         ),
-        touched=jnp.maximum(draft.touched, hit),
+        touched=jnp.maximum(draft.touched, hit & changed),
     )
 
 

@@ -77,7 +77,7 @@ def _floaters(
         log_scales=_log_scales(key) + jnp.log(jnp.maximum(depth, 1e-6))[:, None],
         quats=jax.random.normal(named(key, "quats"), (MOST, 4)),
         logit_opacities=jnp.where(live, jax.scipy.special.logit(opacity), DEAD_LOGIT),
-        sh=sh_from_rgb(color)[:, None],
+        sh=jnp.asarray(sh_from_rgb(color))[:, None],
     )
 
 
