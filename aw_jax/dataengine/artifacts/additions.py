@@ -11,8 +11,10 @@ from aw_jax.splat.gaussians import DEAD_LOGIT, Splat, concatenate
 def appended(
     draft: Draft, added: Splat, depth_offsets: Float[Array, " n"] | None = None
 ) -> Draft:
-    """The draft followed by `added`, of any degree up to its own; the living count as
-    touched."""
+    """The draft followed by `added`, of any degree up to its own.
+
+    Those of them that live count as touched.
+    """
     degrees = draft.splat.sh.shape[1] - added.sh.shape[1]
     added = replace(added, sh=jnp.pad(added.sh, ((0, 0), (0, degrees), (0, 0))))
     alive = (added.logit_opacities > DEAD_LOGIT).astype(jnp.float32)
