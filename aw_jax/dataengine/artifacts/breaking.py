@@ -21,7 +21,13 @@ from aw_jax.core.arrays import Array, Float, Int, Key, UInt8
 from aw_jax.core.errors import UserError
 from aw_jax.core.keys import named
 from aw_jax.core.pytrees import pytree, static
-from aw_jax.dataengine.artifacts import aliasing, color_outliers
+from aw_jax.dataengine.artifacts import (
+    aliasing,
+    blurring,
+    color_outliers,
+    ghosting,
+    popping,
+)
 from aw_jax.dataengine.artifacts.aliasing import Shot
 from aw_jax.dataengine.artifacts.subject import Draft, Subject, draft
 from aw_jax.geometry.cameras import Cameras, resized
@@ -31,6 +37,9 @@ from aw_jax.splat.settings import RenderSettings
 
 EDITS = {
     "color_outliers": color_outliers.edit,
+    "blurring": blurring.edit,
+    "ghosting": ghosting.edit,
+    "popping": popping.edit,
 }
 """In the order they are made: what adds Gaussians comes after what changes them."""
 

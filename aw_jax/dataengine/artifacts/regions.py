@@ -9,7 +9,7 @@ as a weak one: severity says how badly, not where.
 import jax
 import jax.numpy as jnp
 
-from aw_jax.core.arrays import Array, Bool, Float, Key
+from aw_jax.core.arrays import Array, Bool, Float, Int, Key
 from aw_jax.core.keys import named
 from aw_jax.dataengine.artifacts.subject import Subject
 from aw_jax.geometry.cameras import Cameras
@@ -37,13 +37,21 @@ def surface_points(
     subject: Subject, key: Key[Array, ""], *, count: int
 ) -> Float[Array, "count 3"]:
     """Random points on surfaces that the clip shows (world units), pixel by pixel."""
+    f, y, x = surface_pixels(subject, key, count=count)
+    pixels = jnp.stack([x, y], axis=-1) + 0.5
+    return unproject(subject.cameras[f], pixels, subject.clean.depth[f, y, x])
+
+
+def surface_pixels(
+    subject: Subject, key: Key[Array, ""], *, count: int
+) -> tuple[Int[Array, " count"], Int[Array, " count"], Int[Array, " count"]]:
+    """Frame, row and column of random pixels of the clip."""
     frames, height, width = subject.clean.depth.shape
     sides = (("frame", frames), ("row", height), ("column", width))
     f, y, x = (
         jax.random.randint(named(key, name), (count,), 0, most) for name, most in sides
     )
-    pixels = jnp.stack([x, y], axis=-1) + 0.5
-    return unproject(subject.cameras[f], pixels, subject.clean.depth[f, y, x])
+    return f, y, x
 
 
 def unproject(

@@ -1,0 +1,118 @@
+"""Ghosting: translucent copies of what moved while the photos were taken.
+
+A fit has no time. Something that stood here in some photos and there in others is
+blended into the still scene, with the opacity that errs least in all of them: beside
+the object hang copies that let the background through. (Sec. 3.1.) A cluster around a
+surface point with open air beside it is copied c times along the path's horizontal,
+each copy farther and fainter; in half of the clips the copies fade from the first frame
+to the last, as they do when only the photos there saw them.
+
+    c = 1 to 3          copies
+    d = 0.06 E to 0.2 E displacement of the last, E the scene's scale
+    o = 0.2 to 0.6      times the opacity of what is copied, for the first
+    r = 0.15 E to 0.3 E radius of the cluster
+
+In splatting.md B3.2 d is 0.02 E to 0.12 E and o 0.1 to 0.45: such copies lie within the
+texture of what they copy, and pictures showed nothing, or blur.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from aw_jax.core.arrays import Array, Bool, Float, Int, Key
+from aw_jax.core.keys import named
+from aw_jax.core.pytrees import replace
+from aw_jax.dataengine.artifacts.additions import appended
+from aw_jax.dataengine.artifacts.regions import unproject
+from aw_jax.dataengine.artifacts.strength import between
+from aw_jax.dataengine.artifacts.subject import Draft, Subject
+from aw_jax.geometry.cameras import project
+from aw_jax.splat.gaussians import DEAD_LOGIT, Splat, take
+
+COPIES = 3
+SHIFT = (0.06, 0.20)
+OPACITY = (0.2, 0.6)
+RADIUS = (0.15, 0.30)
+CANDIDATES = 64
+"""Surface points, and a side of each, of which the one with most air is taken."""
+SHARE = 6
+"""A cluster has at most 1/SHARE of the Gaussians."""
+LEFT = 0.2
+"""What is left of a fading copy in the last frame."""
+
+
+def edit(
+    draft: Draft,
+    subject: Subject,
+    frame: Int[Array, ""] | int,
+    severity: Float[Array, ""],
+    key: Key[Array, ""],
+) -> Draft:
+    """Adds `COPIES` copies of a cluster, of which severity says how many live."""
+    centre, right = _place(subject, named(key, "place"))
+    cluster, inside = _cluster(draft, subject, centre, key)
+    shift = between(SHIFT, severity) * subject.extent * right
+    faint = between(OPACITY, severity) * _age(subject, frame, key)
+    number = jnp.ceil(COPIES * severity)
+    for copy in range(COPIES):
+        share = (copy + 1) / jnp.maximum(number, 1)
+        opacity = faint * (1 - copy / COPIES) * jax.nn.sigmoid(cluster.logit_opacities)
+        logits = jax.scipy.special.logit(jnp.clip(opacity, 1e-6, 0.99))
+        ghost = replace(
+            cluster,
+            means=cluster.means + share * shift,
+            logit_opacities=jnp.where(inside & (copy < number), logits, DEAD_LOGIT),
+        )
+        draft = appended(draft, ghost)
+    return draft
+
+
+def _age(
+    subject: Subject, frame: Int[Array, ""] | int, key: Key[Array, ""]
+) -> Float[Array, ""]:
+    """How much of a copy is left in a frame: all, or less and less."""
+    frames = len(subject.cameras.intrinsics)
+    left = jnp.where(jax.random.bernoulli(named(key, "fades")), LEFT, 1.0)
+    return left ** (frame / max(frames - 1, 1))
+
+
+def _cluster(
+    draft: Draft, subject: Subject, centre: Float[Array, " 3"], key: Key[Array, ""]
+) -> tuple[Splat, Bool[Array, " n"]]:
+    """The Gaussians nearest to `centre`, and which lie within the radius."""
+    low, high = RADIUS
+    radius = jax.random.uniform(named(key, "radius"), minval=low, maxval=high)
+    gaps = jnp.linalg.norm(draft.splat.means - centre, axis=-1)
+    gaps = jnp.where(draft.splat.logit_opacities > DEAD_LOGIT, gaps, jnp.inf)
+    rows = max(1, len(subject.splat.means) // SHARE)
+    order = jax.lax.top_k(-gaps, rows)[1]
+    return take(draft.splat, order), gaps[order] <= radius * subject.extent
+
+
+def _place(
+    subject: Subject, key: Key[Array, ""]
+) -> tuple[Float[Array, " 3"], Float[Array, " 3"]]:
+    """A surface point of the middle frame and a horizontal unit vector, left or right.
+
+    Of the candidates it is the one whose copy hangs farthest before what is behind it.
+    """
+    middle = len(subject.cameras.intrinsics) // 2
+    sides = jnp.array([subject.cameras.width, subject.cameras.height])
+    pixels = jax.random.uniform(named(key, "pixels"), (CANDIDATES, 2)) * sides
+    left = jnp.arange(CANDIDATES) < CANDIDATES // 2
+    camera = subject.cameras[middle]
+    right = jnp.where(left, -1.0, 1.0)[:, None] * camera.camera_from_world[0, :3]
+    depth = subject.clean.depth[middle]
+    points = unproject(
+        subject.cameras[jnp.full(CANDIDATES, middle)], pixels, _at(depth, pixels)
+    )
+    places, z = project(camera, points + SHIFT[1] * subject.extent * right)
+    shown = jnp.all((places >= 0) & (places < sides), axis=-1)
+    behind = _at(depth, jnp.clip(places, 0, sides - 1))
+    best = jnp.argmax(jnp.where(shown & (z > 0), behind / z, 0.0))
+    return points[best], right[best]
+
+
+def _at(depth: Float[Array, "h w"], pixels: Float[Array, "n 2"]) -> Float[Array, " n"]:
+    column, row = jnp.floor(pixels).astype(jnp.int32).T
+    return depth[row, column]
