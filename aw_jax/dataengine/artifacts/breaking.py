@@ -25,7 +25,11 @@ from aw_jax.dataengine.artifacts import (
     aliasing,
     blurring,
     color_outliers,
+    cracks,
+    dilation,
+    floaters,
     ghosting,
+    needles,
     popping,
 )
 from aw_jax.dataengine.artifacts.aliasing import Shot
@@ -38,6 +42,10 @@ from aw_jax.splat.settings import RenderSettings
 EDITS = {
     "color_outliers": color_outliers.edit,
     "blurring": blurring.edit,
+    "dilation": dilation.edit,
+    "cracks": cracks.edit,
+    "needles": needles.edit,
+    "floaters": floaters.edit,
     "ghosting": ghosting.edit,
     "popping": popping.edit,
 }

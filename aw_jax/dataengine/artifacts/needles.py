@@ -1,0 +1,118 @@
+"""Needles: Gaussians stretched along the rays of the few views that held them.
+
+A photo does not see how long a Gaussian is along its own ray. With few photos nothing
+else does, so some grow into spikes that point at the camera they were fitted to: a dot
+from there, a streak from anywhere else (Sec. 3.1: along specific rays, to overfit
+sparse views). A few of the fit's views are drawn as those few; a share of the Gaussians
+of a region turns its longest axis towards the one of them.
+
+    q = 2 % to 10 %    of the Gaussians of a region
+    a = 8 to 40        the longest axis is longer by this
+    b = 1.5 to 4       the other two are shorter by this
+"""
+
+import jax
+import jax.numpy as jnp
+
+from aw_jax.core.arrays import Array, Float, Int, Key
+from aw_jax.core.keys import named
+from aw_jax.core.pytrees import replace
+from aw_jax.dataengine.artifacts.regions import region
+from aw_jax.dataengine.artifacts.strength import between
+from aw_jax.dataengine.artifacts.subject import Draft, Subject
+from aw_jax.geometry.cameras import centers
+from aw_jax.geometry.rotations import matrix_from_quat
+
+SHARE = (0.02, 0.10)
+STRETCH = (8.0, 40.0)
+THINNING = (1.5, 4.0)
+LONGEST = 0.25
+"""Standard deviation that stretching stops at (of the scene's scale)."""
+VIEWS = 3
+"""As many views as are taken for those of a sparse fit."""
+ASTRAY = 10.0
+"""Degrees that an axis misses its ray by, at most."""
+LOGIT = 0.5
+"""Added to the opacity's logit: a spike is denser than what it was."""
+
+
+def edit(
+    draft: Draft,
+    subject: Subject,
+    frame: Int[Array, ""] | int,
+    severity: Float[Array, ""],
+    key: Key[Array, ""],
+) -> Draft:
+    """Turns some Gaussians into spikes; the same in every frame."""
+    del frame
+    splat = draft.splat
+    drawn = jax.random.uniform(named(key, "drawn"), splat.logit_opacities.shape)
+    hit = (drawn < between(SHARE, severity)) & (severity > 0)
+    hit = hit & region(subject, splat.means, named(key, "region"))
+    longest = jnp.argmax(splat.log_scales, axis=-1)
+    old = jnp.take_along_axis(
+        matrix_from_quat(splat.quats), longest[:, None, None], axis=-1
+    )[..., 0]
+    turn = _turn(old, _axes(subject, splat.means, key))
+    scales = _thin(splat.log_scales, longest, severity, LONGEST * subject.extent)
+    pick = hit[:, None]
+    return replace(
+        draft,
+        splat=replace(
+            splat,
+            quats=jnp.where(pick, _after(turn, splat.quats), splat.quats),
+            log_scales=jnp.where(pick, scales, splat.log_scales),
+            logit_opacities=splat.logit_opacities + jnp.where(hit, LOGIT, 0.0),
+        ),
+        touched=jnp.maximum(draft.touched, hit),
+    )
+
+
+def _axes(
+    subject: Subject, means: Float[Array, "g 3"], key: Key[Array, ""]
+) -> Float[Array, "g 3"]:
+    """Unit directions from each point to one of a few views, or nearly so."""
+    views = centers(subject.views)
+    few = jax.random.randint(named(key, "views"), (VIEWS,), 0, len(views))
+    held = jax.random.choice(named(key, "held"), few, (len(means),))
+    ray = _unit(views[held] - means)
+    miss = jnp.tan(jnp.radians(ASTRAY)) * _in_disc(named(key, "miss"), ray)
+    return _unit(ray + miss)
+
+
+def _in_disc(key: Key[Array, ""], ray: Float[Array, "g 3"]) -> Float[Array, "g 3"]:
+    """Random vectors of length 0 to 1 across `ray`."""
+    noise = jax.random.normal(named(key, "way"), ray.shape)
+    across = noise - jnp.sum(noise * ray, axis=-1, keepdims=True) * ray
+    return _unit(across) * jax.random.uniform(named(key, "length"), (len(ray), 1))
+
+
+def _turn(a: Float[Array, "g 3"], b: Float[Array, "g 3"]) -> Float[Array, "g 4"]:
+    """The quaternion (wxyz) of the shortest turn of the line along a onto that of b."""
+    a = jnp.where(jnp.sum(a * b, axis=-1, keepdims=True) < 0, -a, a)
+    w = 1 + jnp.sum(a * b, axis=-1, keepdims=True)
+    return _unit(jnp.concatenate([w, jnp.cross(a, b)], axis=-1))
+
+
+def _after(p: Float[Array, "g 4"], q: Float[Array, "g 4"]) -> Float[Array, "g 4"]:
+    """The quaternion product p q: the turn q, then p."""
+    pw, pv, qw, qv = p[:, :1], p[:, 1:], q[:, :1], q[:, 1:]
+    w = pw * qw - jnp.sum(pv * qv, axis=-1, keepdims=True)
+    return jnp.concatenate([w, pw * qv + qw * pv + jnp.cross(pv, qv)], axis=-1)
+
+
+def _thin(
+    log_scales: Float[Array, "g 3"],
+    longest: Int[Array, " g"],
+    severity: Float[Array, ""],
+    limit: Float[Array, ""],
+) -> Float[Array, "g 3"]:
+    """The longest axis `STRETCH` times longer, up to `limit`; the others thinner."""
+    long = log_scales + jnp.log(between(STRETCH, severity))
+    long = jnp.maximum(log_scales, jnp.minimum(long, jnp.log(limit)))
+    thin = log_scales - jnp.log(between(THINNING, severity))
+    return jnp.where(jax.nn.one_hot(longest, 3, dtype=bool), long, thin)
+
+
+def _unit(x: Float[Array, "g d"]) -> Float[Array, "g d"]:
+    return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
