@@ -74,7 +74,11 @@ def _moved(
     depth = project(subject.cameras[frame], draft.splat.means)[1]
     noise = jax.random.normal(named(held, "noise"), depth.shape)
     offsets = between(NOISE, severity) * noise * depth * (severity > 0)
-    return replace(draft, depth_offsets=draft.depth_offsets + offsets)
+    return replace(
+        draft,
+        depth_offsets=draft.depth_offsets + offsets,
+        touched=jnp.where(severity > 0, 1.0, draft.touched),
+    )
 
 
 def _pairs(subject: Subject, severity: Float[Array, ""], key: Key[Array, ""]) -> Splat:
