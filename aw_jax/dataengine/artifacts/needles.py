@@ -1,10 +1,10 @@
 """Needles: Gaussians stretched along the rays of the few views that held them.
 
-A photo does not see how long a Gaussian is along its own ray. With few photos nothing
-else does, so some grow into spikes that point at the camera they were fitted to: a dot
-from there, a streak from anywhere else (Sec. 3.1: along specific rays, to overfit
-sparse views). A few of the fit's views are drawn as those few; a share of the Gaussians
-of a region turns its longest axis towards the one of them.
+A photo does not see how long a Gaussian is along its own ray, nor where on it. With few
+photos nothing else does, so some grow into spikes that come out of the surface towards
+the camera they were fitted to: a dot from there, a streak from anywhere else (Sec. 3.1:
+along specific rays, to overfit sparse views). A few of the fit's views are drawn as the
+sparse ones; the spikes belong to that of them which is farthest from the clip.
 
     q = 2 % to 10 %    of the Gaussians of a region
     a = 8 to 40        the longest axis is longer by this
@@ -26,13 +26,13 @@ from aw_jax.geometry.rotations import matrix_from_quat
 SHARE = (0.02, 0.10)
 STRETCH = (8.0, 40.0)
 THINNING = (1.5, 4.0)
-LONGEST = 0.25
-"""Standard deviation that stretching stops at (of the scene's scale)."""
-VIEWS = 3
-"""As many views as are taken for those of a sparse fit."""
+LONGEST = 0.15
+"""Standard deviation that stretching stops at (of the distance from the view)."""
+VIEWS = 6
+"""As many views are drawn as those of a sparse fit."""
 ASTRAY = 10.0
 """Degrees that an axis misses its ray by, at most."""
-LOGIT = 0.5
+LOGIT = 1.0
 """Added to the opacity's logit: a spike is denser than what it was."""
 
 
@@ -53,13 +53,18 @@ def edit(
     old = jnp.take_along_axis(
         matrix_from_quat(splat.quats), longest[:, None, None], axis=-1
     )[..., 0]
-    turn = _turn(old, _axes(subject, splat.means, key))
-    scales = _thin(splat.log_scales, longest, severity, LONGEST * subject.extent)
+    to_view = _view(subject, key) - splat.means
+    ray = _unit(to_view)
+    turn = _turn(old, _unit(ray + _miss(key, ray)))
+    limit = jnp.log(LONGEST * jnp.linalg.norm(to_view, axis=-1, keepdims=True))
+    scales = _thin(splat.log_scales, longest, severity, limit)
+    out = jnp.exp(jnp.max(scales, axis=-1, keepdims=True)) * ray
     pick = hit[:, None]
     return replace(
         draft,
         splat=replace(
             splat,
+            means=splat.means + jnp.where(pick, out, 0.0),
             quats=jnp.where(pick, _after(turn, splat.quats), splat.quats),
             log_scales=jnp.where(pick, scales, splat.log_scales),
             logit_opacities=splat.logit_opacities + jnp.where(hit, LOGIT, 0.0),
@@ -68,23 +73,20 @@ def edit(
     )
 
 
-def _axes(
-    subject: Subject, means: Float[Array, "g 3"], key: Key[Array, ""]
-) -> Float[Array, "g 3"]:
-    """Unit directions from each point to one of a few views, or nearly so."""
+def _view(subject: Subject, key: Key[Array, ""]) -> Float[Array, " 3"]:
+    """Where the view stands that needles point at."""
     views = centers(subject.views)
-    few = jax.random.randint(named(key, "views"), (VIEWS,), 0, len(views))
-    held = jax.random.choice(named(key, "held"), few, (len(means),))
-    ray = _unit(views[held] - means)
-    miss = jnp.tan(jnp.radians(ASTRAY)) * _in_disc(named(key, "miss"), ray)
-    return _unit(ray + miss)
+    few = views[jax.random.randint(named(key, "views"), (VIEWS,), 0, len(views))]
+    middle = jnp.mean(centers(subject.cameras), axis=0)
+    return few[jnp.argmax(jnp.linalg.norm(few - middle, axis=-1))]
 
 
-def _in_disc(key: Key[Array, ""], ray: Float[Array, "g 3"]) -> Float[Array, "g 3"]:
-    """Random vectors of length 0 to 1 across `ray`."""
+def _miss(key: Key[Array, ""], ray: Float[Array, "g 3"]) -> Float[Array, "g 3"]:
+    """Random steps across unit rays, as long as `ASTRAY` allows."""
     noise = jax.random.normal(named(key, "way"), ray.shape)
-    across = noise - jnp.sum(noise * ray, axis=-1, keepdims=True) * ray
-    return _unit(across) * jax.random.uniform(named(key, "length"), (len(ray), 1))
+    across = _unit(noise - jnp.sum(noise * ray, axis=-1, keepdims=True) * ray)
+    length = jax.random.uniform(named(key, "length"), (len(ray), 1))
+    return jnp.tan(jnp.radians(ASTRAY)) * length * across
 
 
 def _turn(a: Float[Array, "g 3"], b: Float[Array, "g 3"]) -> Float[Array, "g 4"]:
@@ -105,11 +107,11 @@ def _thin(
     log_scales: Float[Array, "g 3"],
     longest: Int[Array, " g"],
     severity: Float[Array, ""],
-    limit: Float[Array, ""],
+    limit: Float[Array, "g 1"],
 ) -> Float[Array, "g 3"]:
-    """The longest axis `STRETCH` times longer, up to `limit`; the others thinner."""
+    """The longest axis `STRETCH` times longer, to `limit` (log); the others thinner."""
     long = log_scales + jnp.log(between(STRETCH, severity))
-    long = jnp.maximum(log_scales, jnp.minimum(long, jnp.log(limit)))
+    long = jnp.maximum(log_scales, jnp.minimum(long, limit))
     thin = log_scales - jnp.log(between(THINNING, severity))
     return jnp.where(jax.nn.one_hot(longest, 3, dtype=bool), long, thin)
 

@@ -24,10 +24,12 @@ def test_severity_0_changes_no_bit_and_adds_dead_rows_only(subject, broken):
     assert not np.any(draft.depth_offsets)
 
 
+@pytest.mark.slow  # compiles edits and render as one program
 def test_a_clip_of_no_severity_is_the_clean_clip(subject):
     clip = broken_clip(subject, {}, jax.random.key(0))
-    np.testing.assert_array_equal(clip.frames, quantise(subject.clean.color))
-    np.testing.assert_array_equal(clip.depth, subject.clean.depth)
+    clean = np.asarray(quantise(subject.clean.color)).astype(int)
+    assert np.abs(clip.frames - clean).max() <= 1  # another program rounds otherwise
+    np.testing.assert_allclose(clip.depth, subject.clean.depth, rtol=1e-5)
     assert not clip.mask.any()
 
 
@@ -54,7 +56,6 @@ def test_touched_are_the_changed_and_the_living_added_rows(subject, broken, name
 
 
 def test_combined_types_touch_what_each_alone_touches(broken):
-    # no color outliers' neighbours: every type draws from its own stream of the key
     names = ("dilation", "needles", "cracks", "floaters")
     alone = [np.asarray(broken(seed=3, **{name: 0.7}).touched) for name in names]
     together = broken(seed=3, **dict.fromkeys(names, 0.7))

@@ -23,12 +23,9 @@ def _on_rays(subject, draft):
     rows = _living(subject, draft)
     view, pixels, _ = floaters._pixels(subject, named(jax.random.key(3), "floaters"))
     view, pixels = np.asarray(view)[: len(rows)], np.asarray(pixels)[: len(rows)]
-    seen = [
-        project(subject.views[v], draft.splat.means[row][None])
-        for v, row in zip(view, rows, strict=True)
-    ]
-    found = np.array([np.asarray(at)[0] for at, _ in seen])
-    depth = np.array([float(z[0]) for _, z in seen])
+    found, depth = project(subject.views, draft.splat.means[rows])
+    each = np.arange(len(rows))
+    found, depth = np.asarray(found)[view, each], np.asarray(depth)[view, each]
     np.testing.assert_allclose(found, pixels, atol=0.02)
     x, y = np.floor(pixels).astype(int).T
     return view, y, x, depth
