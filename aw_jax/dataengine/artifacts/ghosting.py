@@ -8,12 +8,13 @@ each copy farther and fainter; in half of the clips the copies fade from the fir
 to the last, as they do when only the photos there saw them.
 
     c = 1 to 3          copies
-    d = 0.06 E to 0.2 E displacement of the last, E the scene's scale
+    d = 0.08 z to 0.25 z displacement of the last, z the depth of the point
     o = 0.2 to 0.6      times the opacity of what is copied, for the first
-    r = 0.15 E to 0.3 E radius of the cluster
+    r = 0.08 z to 0.18 z radius of the cluster
 
-In splatting.md B3.2 d is 0.02 E to 0.12 E and o 0.1 to 0.45: such copies lie within the
-texture of what they copy, and pictures showed nothing, or blur.
+In splatting.md B3.2 d is 0.02 to 0.12 of the scene's scale and o 0.1 to 0.45: where a
+short path looks far, such copies lie within the texture of what they copy, and pictures
+showed nothing, or blur.
 """
 
 import jax
@@ -30,9 +31,9 @@ from aw_jax.geometry.cameras import project
 from aw_jax.splat.gaussians import DEAD_LOGIT, Splat, take
 
 COPIES = 3
-SHIFT = (0.06, 0.20)
+SHIFT = (0.08, 0.25)
 OPACITY = (0.2, 0.6)
-RADIUS = (0.15, 0.30)
+RADIUS = (0.08, 0.18)
 CANDIDATES = 64
 """Surface points, and a side of each, of which the one with most air is taken."""
 SHARE = 6
@@ -50,8 +51,8 @@ def edit(
 ) -> Draft:
     """Adds `COPIES` copies of a cluster, of which severity says how many live."""
     centre, right = _place(subject, named(key, "place"))
-    cluster, inside = _cluster(draft, subject, centre, key)
-    shift = between(SHIFT, severity) * subject.extent * right
+    cluster, inside = _cluster(draft, subject, centre, jnp.linalg.norm(right), key)
+    shift = between(SHIFT, severity) * right
     faint = between(OPACITY, severity) * _age(subject, frame, key)
     number = jnp.ceil(COPIES * severity)
     for copy in range(COPIES):
@@ -77,7 +78,11 @@ def _age(
 
 
 def _cluster(
-    draft: Draft, subject: Subject, centre: Float[Array, " 3"], key: Key[Array, ""]
+    draft: Draft,
+    subject: Subject,
+    centre: Float[Array, " 3"],
+    depth: Float[Array, ""],
+    key: Key[Array, ""],
 ) -> tuple[Splat, Bool[Array, " n"]]:
     """The Gaussians nearest to `centre`, and which lie within the radius."""
     low, high = RADIUS
@@ -86,30 +91,29 @@ def _cluster(
     gaps = jnp.where(draft.splat.logit_opacities > DEAD_LOGIT, gaps, jnp.inf)
     rows = max(1, len(subject.splat.means) // SHARE)
     order = jax.lax.top_k(-gaps, rows)[1]
-    return take(draft.splat, order), gaps[order] <= radius * subject.extent
+    return take(draft.splat, order), gaps[order] <= radius * depth
 
 
 def _place(
     subject: Subject, key: Key[Array, ""]
 ) -> tuple[Float[Array, " 3"], Float[Array, " 3"]]:
-    """A surface point of the middle frame and a horizontal unit vector, left or right.
+    """A surface point of the middle frame, and left or right, as long as it is deep.
 
     Of the candidates it is the one whose copy hangs farthest before what is behind it.
     """
     middle = len(subject.cameras.intrinsics) // 2
     sides = jnp.array([subject.cameras.width, subject.cameras.height])
     pixels = jax.random.uniform(named(key, "pixels"), (CANDIDATES, 2)) * sides
-    left = jnp.arange(CANDIDATES) < CANDIDATES // 2
     camera = subject.cameras[middle]
-    right = jnp.where(left, -1.0, 1.0)[:, None] * camera.camera_from_world[0, :3]
     depth = subject.clean.depth[middle]
-    points = unproject(
-        subject.cameras[jnp.full(CANDIDATES, middle)], pixels, _at(depth, pixels)
-    )
-    places, z = project(camera, points + SHIFT[1] * subject.extent * right)
-    shown = jnp.all((places >= 0) & (places < sides), axis=-1)
+    here = _at(depth, pixels)
+    points = unproject(subject.cameras[jnp.full(CANDIDATES, middle)], pixels, here)
+    sign = jnp.where(jnp.arange(CANDIDATES) < CANDIDATES // 2, -1.0, 1.0)
+    right = (sign * here)[:, None] * camera.camera_from_world[0, :3]
+    places, _ = project(camera, points + SHIFT[1] * right)
+    shown = jnp.all((places >= 0) & (places < sides), axis=-1) & (here > 0)
     behind = _at(depth, jnp.clip(places, 0, sides - 1))
-    best = jnp.argmax(jnp.where(shown & (z > 0), behind / z, 0.0))
+    best = jnp.argmax(jnp.where(shown, behind / jnp.maximum(here, 1e-6), 0.0))
     return points[best], right[best]
 
 

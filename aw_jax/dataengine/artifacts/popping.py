@@ -60,7 +60,8 @@ def edit(
     pairs = _pairs(subject, severity, key)
     before = jax.random.bernoulli(named(held, "before"), shape=(MOST,))
     depth = project(subject.cameras[frame], pairs.means)[1]
-    return appended(moved, pairs, JUMP * depth * jnp.where(before, -1.0, 1.0))
+    jump = JUMP * depth * jnp.where(before, -1.0, 1.0)
+    return appended(moved, pairs, jnp.where(severity > 0, jump, 0.0))
 
 
 def _moved(
@@ -73,11 +74,12 @@ def _moved(
     """Every Gaussian at another place in the order."""
     depth = project(subject.cameras[frame], draft.splat.means)[1]
     noise = jax.random.normal(named(held, "noise"), depth.shape)
-    offsets = between(NOISE, severity) * noise * depth * (severity > 0)
+    offsets = jnp.where(severity > 0, between(NOISE, severity) * noise * depth, 0.0)
+    alive = (draft.splat.logit_opacities > DEAD_LOGIT) & (severity > 0)
     return replace(
         draft,
         depth_offsets=draft.depth_offsets + offsets,
-        touched=jnp.where(severity > 0, 1.0, draft.touched),
+        touched=jnp.maximum(draft.touched, alive),
     )
 
 
@@ -96,7 +98,7 @@ def _pairs(subject: Subject, severity: Float[Array, ""], key: Key[Array, ""]) ->
         log_scales=jnp.broadcast_to(scales[:, None], (MOST, 3)),
         quats=jax.random.normal(named(key, "quats"), (MOST, 4)),
         logit_opacities=jnp.where(live, jax.scipy.special.logit(opacity), DEAD_LOGIT),
-        sh=sh_from_rgb(_colors(subject, frame, pixels, key))[:, None],
+        sh=jnp.asarray(sh_from_rgb(_colors(subject, frame, pixels, key)))[:, None],
     )
 
 

@@ -1,7 +1,6 @@
 """Ghosting: shifted translucent copies, which stay or fade."""
 
 import numpy as np
-import pytest
 
 from aw_jax.dataengine.artifacts import ghosting, popping
 from aw_jax.splat.gaussians import DEAD_LOGIT
@@ -31,8 +30,8 @@ def test_copies_are_of_one_cluster_at_even_steps(subject, broken):
     step = (second[0] - first[0])[first[2]]
     np.testing.assert_allclose(step, (third[0] - second[0])[first[2]], atol=1e-5)
     assert np.ptp(step, axis=0).max() < 1e-5
-    length = np.linalg.norm(step[0]) * ghosting.COPIES
-    assert length == pytest.approx(ghosting.SHIFT[1] * float(subject.extent), rel=1e-4)
+    depth = np.linalg.norm(step[0]) * ghosting.COPIES / ghosting.SHIFT[1]
+    assert 3.0 < depth < 5.0  # of the ball and the wall
 
 
 def test_the_originals_stay(subject, broken):
