@@ -20,6 +20,7 @@ from aw_jax.core.pytrees import replace
 from aw_jax.dataengine.artifacts.regions import region
 from aw_jax.dataengine.artifacts.strength import between
 from aw_jax.dataengine.artifacts.subject import Draft, Subject
+from aw_jax.geometry.cameras import centers
 from aw_jax.splat.gaussians import DEAD_LOGIT
 
 DROPPED = (0.10, 0.30)
@@ -28,8 +29,8 @@ BLOBS = (0.01, 0.06)
 BLOB = 4.0
 LOGIT = 2.0
 """Added to the opacity's logit of a blob."""
-LARGEST = 0.1
-"""Standard deviation that growth stops at (of the scene's scale)."""
+LARGEST = 0.04
+"""Standard deviation that growth stops at (of the distance from the clip's middle)."""
 
 
 def edit(
@@ -48,7 +49,8 @@ def edit(
     blob = jax.random.uniform(named(key, "blobs"), hit.shape) < between(BLOBS, severity)
     logits = splat.logit_opacities + jnp.where(blob, LOGIT, 0.0)
     logits = jnp.where(dropped, DEAD_LOGIT, logits)
-    grown = _grown(splat.log_scales, blob, severity, LARGEST * subject.extent)
+    largest = LARGEST * _distances(subject, splat.means)
+    grown = _grown(splat.log_scales, blob, severity, largest)
     changed = dropped | blob | jnp.any(grown != splat.log_scales, axis=-1)
     return replace(
         draft,
@@ -61,14 +63,20 @@ def edit(
     )
 
 
+def _distances(subject: Subject, means: Float[Array, "g 3"]) -> Float[Array, " g"]:
+    """From the middle of the clip's cameras (world units)."""
+    middle = jnp.mean(centers(subject.cameras), axis=0)
+    return jnp.linalg.norm(means - middle, axis=-1)
+
+
 def _grown(
     log_scales: Float[Array, "g 3"],
     blob: Array,
     severity: Float[Array, ""],
-    largest: Float[Array, ""],
+    largest: Float[Array, " g"],
 ) -> Float[Array, "g 3"]:
     """Larger by r, up to `largest`; blobs are round, and larger by `BLOB` again."""
     round_ = jnp.max(log_scales, axis=-1, keepdims=True) + jnp.log(BLOB)
     shape = jnp.where(blob[:, None], round_, log_scales)
     grown = shape + jnp.log(between(GROWTH, severity))
-    return jnp.maximum(log_scales, jnp.minimum(grown, jnp.log(largest)))
+    return jnp.maximum(log_scales, jnp.minimum(grown, jnp.log(largest)[:, None]))

@@ -6,7 +6,7 @@ the camera they were fitted to: a dot from there, a streak from anywhere else (S
 along specific rays, to overfit sparse views). A few of the fit's views are drawn as the
 sparse ones; the spikes belong to that of them which is farthest from the clip.
 
-    q = 2 % to 10 %    of the Gaussians of a region
+    n = 160 to 800     were the region the whole scene; at most `MOST` of its Gaussians
     a = 8 to 40        the longest axis is longer by this
     b = 1.5 to 4       the other two are shorter by this
 """
@@ -23,10 +23,11 @@ from aw_jax.dataengine.artifacts.subject import Draft, Subject
 from aw_jax.geometry.cameras import centers
 from aw_jax.geometry.rotations import matrix_from_quat
 
-SHARE = (0.02, 0.10)
+COUNT = (160.0, 800.0)
+MOST = 0.10
 STRETCH = (8.0, 40.0)
 THINNING = (1.5, 4.0)
-LONGEST = 0.15
+LONGEST = 0.10
 """Standard deviation that stretching stops at (of the distance from the view)."""
 VIEWS = 6
 """As many views are drawn as those of a sparse fit."""
@@ -47,7 +48,8 @@ def edit(
     del frame
     splat = draft.splat
     drawn = jax.random.uniform(named(key, "drawn"), splat.logit_opacities.shape)
-    hit = (drawn < between(SHARE, severity)) & (severity > 0)
+    share = jnp.minimum(between(COUNT, severity) / len(drawn), MOST)
+    hit = (drawn < share) & (severity > 0)
     hit = hit & region(subject, splat.means, named(key, "region"))
     longest = jnp.argmax(splat.log_scales, axis=-1)
     old = jnp.take_along_axis(
