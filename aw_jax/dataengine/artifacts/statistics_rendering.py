@@ -7,13 +7,11 @@ next.
 """
 
 import numpy as np
-from scipy import ndimage
 
 from aw_jax.core.arrays import Bool, Float
+from aw_jax.dataengine.artifacts.detail import coarse, detail
 from aw_jax.dataengine.artifacts.seen import Seen
 
-COARSE = 2.0
-"""Standard deviation, in pixels, of what counts as coarse."""
 SHIFTS = range(3, 17)
 """Displacements of a ghost, in pixels."""
 LIGHT = 1e-6
@@ -24,19 +22,19 @@ SAME = 0.05
 def aliasing(seen: Seen) -> float:
     """How much fine change does not move with the surfaces, mean over pixels."""
     change = _change(seen)
-    return float(np.mean(_unsteady(seen, change - _coarse(change))))
+    return float(np.mean(_unsteady(seen, change - coarse(change))))
 
 
 def blurring(seen: Seen) -> float:
     """Share of the fine detail that is lost where no other is put in its place."""
-    clean, broken = _detail(seen.clean), _detail(seen.broken)
+    clean, broken = detail(seen.clean), detail(seen.broken)
     lost = np.maximum(clean - broken, 0) - np.maximum(broken - clean, 0)
     return float(np.sum(lost) / (np.sum(clean) + LIGHT))
 
 
 def popping(seen: Seen) -> float:
     """The largest coarse change from one frame to the next, mean over its pixels."""
-    return float(np.max(_unsteady(seen, _coarse(_change(seen)))))
+    return float(np.max(_unsteady(seen, coarse(_change(seen)))))
 
 
 def ghosting(seen: Seen) -> float:
@@ -61,8 +59,8 @@ def color_outliers(seen: Seen) -> float:
     Chroma is what a color differs from its own mean over channels.
     """
     clean, broken = (x - x.mean(axis=-1, keepdims=True) for x in _pair(seen))
-    kept = np.minimum(_detail(seen.broken), _detail(seen.clean)).sum()
-    kept = kept / (_detail(seen.clean).sum() + LIGHT)
+    kept = np.minimum(detail(seen.broken), detail(seen.clean)).sum()
+    kept = kept / (detail(seen.clean).sum() + LIGHT)
     return float(np.mean(np.abs(broken - clean)) * kept)
 
 
@@ -119,13 +117,3 @@ def _seen_next(
     x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
     near = np.abs(seen.clean_depth[frame + 1][y, x] - z) < SAME * z
     return x, y, inside & near & (depth > 0)
-
-
-def _coarse(x: Float[np.ndarray, "f h w c"]) -> Float[np.ndarray, "f h w c"]:
-    """Each frame without what is finer than `COARSE`."""
-    return ndimage.gaussian_filter(x, (0, COARSE, COARSE, 0))
-
-
-def _detail(x: Float[np.ndarray, "f h w 3"]) -> Float[np.ndarray, "f h w"]:
-    """Size of what is finer than a pixel or so, around each, mean over channels."""
-    return _coarse(np.abs(x - ndimage.gaussian_filter(x, (0, 1, 1, 0)))).mean(axis=-1)
