@@ -15,6 +15,8 @@ from aw_jax.dataengine.artifacts.seen import Seen
 SHIFTS = range(3, 17)
 """Displacements of a ghost, in pixels."""
 LIGHT = 1e-6
+PLAIN = 0.04
+"""Mean over channels, in [0, 1]: a change of chroma that one sees."""
 SAME = 0.05
 """Of the depth: a warped point is the same surface where its depth is so close."""
 
@@ -54,14 +56,17 @@ def ghosting(seen: Seen) -> float:
 
 
 def color_outliers(seen: Seen) -> float:
-    """Change of chroma where edges stay as they were, mean over pixels.
+    """Plain change of chroma where edges stay as they were, mean over pixels.
 
-    Chroma is what a color differs from its own mean over channels.
+    Chroma is what a color differs from its own mean over channels; a change is plain
+    as far as it is beyond `PLAIN`, for two fits to the same photos differ a little
+    everywhere.
     """
     clean, broken = (x - x.mean(axis=-1, keepdims=True) for x in _pair(seen))
-    kept = np.minimum(detail(seen.broken), detail(seen.clean)).sum()
-    kept = kept / (detail(seen.clean).sum() + LIGHT)
-    return float(np.mean(np.abs(broken - clean)) * kept)
+    change = np.maximum(np.abs(broken - clean).mean(axis=-1) - PLAIN, 0)
+    whole = detail(seen.clean)
+    kept = np.minimum(detail(seen.broken), whole).sum() / (whole.sum() + LIGHT)
+    return float(np.mean(change) * kept)
 
 
 def _pair(seen: Seen) -> tuple[np.ndarray, np.ndarray]:
