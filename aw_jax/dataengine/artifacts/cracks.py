@@ -8,7 +8,7 @@ surfaces break into plates around random points, and open where two plates meet.
 
     delta = 0.35 to 1.4   taken from log s: 70 % down to 25 % of the size
     k     = 0.2 to 1.0    standard deviation of the jitter, in distances to neighbours
-    z     = 2 % to 15 %   of a plate's width is open at its rim
+    z     = 2 % to 20 %   of a plate's width is open at its rim
 """
 
 import jax
@@ -24,9 +24,9 @@ from aw_jax.splat.gaussians import DEAD_LOGIT
 
 COMPRESSION = (0.35, 1.4)
 JITTER = (0.2, 1.0)
-OPEN = (0.02, 0.15)
+OPEN = (0.02, 0.20)
 PLATES = 64
-LOOSE = 0.25
+LOOSE = 0.3
 """Of a plate's width: how far in from its rim Gaussians are loose."""
 WHOLE = 0.2
 """What the inside of a plate takes of compression and jitter."""

@@ -6,7 +6,7 @@ the camera they were fitted to: a dot from there, a streak from anywhere else (S
 along specific rays, to overfit sparse views). A few of the fit's views are drawn as the
 sparse ones; the spikes belong to that of them which is farthest from the clip.
 
-    n = 160 to 800     were the region the whole scene; at most `MOST` of its Gaussians
+    n = 60 to 600      of a region, at most `MOST` of its Gaussians, by severity
     a = 8 to 40        the longest axis is longer by this
     b = 1.5 to 4       the other two are shorter by this
 """
@@ -23,8 +23,8 @@ from aw_jax.dataengine.artifacts.subject import Draft, Subject
 from aw_jax.geometry.cameras import centers
 from aw_jax.geometry.rotations import matrix_from_quat
 
-COUNT = (160.0, 800.0)
-MOST = 0.10
+COUNT = (60.0, 600.0)
+MOST = 0.25
 STRETCH = (8.0, 40.0)
 THINNING = (1.5, 4.0)
 LONGEST = 0.10
@@ -47,10 +47,10 @@ def edit(
     """Turns some Gaussians into spikes; the same in every frame."""
     del frame
     splat = draft.splat
-    drawn = jax.random.uniform(named(key, "drawn"), splat.logit_opacities.shape)
-    share = jnp.minimum(between(COUNT, severity) / len(drawn), MOST)
-    hit = (drawn < share) & (severity > 0)
-    hit = hit & region(subject, splat.means, named(key, "region"))
+    hit = region(subject, splat.means, named(key, "region")) & (severity > 0)
+    share = between(COUNT, severity) / jnp.maximum(jnp.sum(hit), 1)
+    share = jnp.minimum(share, MOST * severity)
+    hit = hit & (jax.random.uniform(named(key, "drawn"), hit.shape) < share)
     longest = jnp.argmax(splat.log_scales, axis=-1)
     old = jnp.take_along_axis(
         matrix_from_quat(splat.quats), longest[:, None, None], axis=-1

@@ -18,7 +18,7 @@ from aw_jax.geometry.cameras import Cameras
 
 LOCAL = 0.7
 MOST = 4
-RADIUS = (0.12, 0.3)
+RADIUS = (0.15, 0.35)
 """Of the depth; the picture of a camera with a field of view of 60 degrees is 1.15."""
 
 

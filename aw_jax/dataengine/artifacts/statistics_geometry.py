@@ -5,6 +5,7 @@ more; each looks for what its type does and others do not, or do less.
 """
 
 import numpy as np
+from scipy import ndimage
 
 from aw_jax.dataengine.artifacts.detail import coarse, detail
 from aw_jax.dataengine.artifacts.seen import Seen
@@ -13,6 +14,11 @@ NEARER = 0.9
 """Of the depth of the surface: what is nearer than that hangs before it."""
 FARTHER = 1.1
 """What is farther shows through a hole."""
+AROUND = 5
+"""Pixels a side of what counts as around."""
+VEIL = 0.1
+"""Alpha that may be missing without a hole."""
+STREAKIEST = 0.99
 LIGHT = 1e-3
 """Detail below this, in [0, 1], is none."""
 
@@ -34,7 +40,7 @@ def dilation(seen: Seen) -> float:
 
 
 def needles(seen: Seen) -> float:
-    """How streaky the change is: sqrt(l1) - sqrt(l2), mean over pixels.
+    """How streaky the change is: sqrt(l1) - sqrt(l2), its 99th percentile over pixels.
 
     l1 >= l2 are the eigenvalues of the structure tensor of broken - clean, in
     (grey levels in [0, 1] a pixel) squared.
@@ -44,12 +50,17 @@ def needles(seen: Seen) -> float:
     yy, yx, xx = (coarse(v[..., None])[..., 0] for v in (y * y, y * x, x * x))
     middle, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, yx)
     small = np.sqrt(np.maximum(middle - half, 0))
-    return float(np.mean(np.sqrt(middle + half) - small))
+    return float(np.quantile(np.sqrt(middle + half) - small, STREAKIEST))
 
 
 def cracks(seen: Seen) -> float:
-    """Share of a covered picture that has opened: to nothing, or to what is behind."""
+    """Share of a covered picture that has opened: to nothing, or to what is behind.
+
+    Behind is what is farther than all that the clean frame shows around: where two
+    surfaces meet on the screen, depths change for less than a hole.
+    """
     covered = seen.clean_alpha > 0.9
-    opened = np.clip(seen.clean_alpha - seen.broken_alpha, 0, 1)
-    behind = seen.broken_depth > FARTHER * seen.clean_depth
+    opened = np.clip(seen.clean_alpha - seen.broken_alpha - VEIL, 0, 1) / (1 - VEIL)
+    around = ndimage.maximum_filter(seen.clean_depth, size=(1, AROUND, AROUND))
+    behind = seen.broken_depth > FARTHER * around
     return float(np.mean(covered * np.maximum(opened, behind)))

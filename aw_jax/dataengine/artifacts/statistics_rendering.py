@@ -16,7 +16,8 @@ SHIFTS = range(3, 17)
 """Displacements of a ghost, in pixels."""
 LIGHT = 1e-6
 PLAIN = 0.04
-"""Mean over channels, in [0, 1]: a change of chroma that one sees."""
+"""Mean over channels, in [0, 1]: a change of chroma that one sees; half of it, around a
+pixel, of color."""
 SAME = 0.05
 """Of the depth: a warped point is the same surface where its depth is so close."""
 
@@ -48,9 +49,11 @@ def ghosting(seen: Seen) -> float:
 
     and correlates with the right side. Blur correlates with both sides alike, so the
     other side's correlation is taken off; the best displacement counts, times the root
-    mean square of the change.
+    mean square of the change. Changes that are nowhere plain count as none.
     """
     change, clean = _change(seen), seen.clean
+    around = coarse(np.abs(change).mean(axis=-1, keepdims=True))
+    change = np.where(around > PLAIN / 2, change, 0)
     best = max(_lopsided(change, clean, d) for d in SHIFTS if d < clean.shape[2] // 3)
     return float(best * np.sqrt(np.mean(change**2)))
 

@@ -38,7 +38,7 @@ def test_survivors_grow_and_some_become_round_blobs(hit):
     growth = low + SEVERITY * (high - low)
     grown = np.maximum(before, np.minimum(before + np.log(growth), limit))[plain]
     np.testing.assert_allclose(after[plain], grown, atol=1e-4)
-    assert np.mean(after[plain] < limit[plain] - 1e-3) > 0.02  # not all at the limit
+    assert np.sum(after[plain] < limit[plain] - 1e-3) > 10  # not all at the limit
     assert 0 < blob.sum() < plain.sum()
     np.testing.assert_allclose(np.ptp(after[blob], axis=-1), 0, atol=1e-6)
     large = before[blob].max(axis=-1) + np.log(growth * dilation.BLOB)

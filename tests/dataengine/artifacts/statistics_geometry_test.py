@@ -48,7 +48,7 @@ def test_floaters_are_the_share_of_nearer_pixels(same):
 
 def test_cracks_are_what_is_open_or_shows_what_is_behind(same):
     void = replace(same, broken_alpha=_quarter(same.broken_alpha, 0.2))
-    assert statistics.cracks(void) == pytest.approx(0.25 * 0.8)
+    assert statistics.cracks(void) == pytest.approx(0.25 * 0.7 / 0.9)
     behind = replace(same, broken_depth=_quarter(same.broken_depth, 8.0))
     assert statistics.cracks(behind) == pytest.approx(0.25)
     both = replace(void, clean_alpha=_quarter(same.clean_alpha, 0.3))
