@@ -84,11 +84,17 @@ def _cluster(
     depth: Float[Array, ""],
     key: Key[Array, ""],
 ) -> tuple[Splat, Bool[Array, " n"]]:
-    """The Gaussians nearest to `centre`, and which lie within the radius."""
+    """Gaussians around the one nearest to `centre`, and which are within the radius.
+
+    The depth of a silhouette is that of neither side, and leads into empty air.
+    """
     low, high = RADIUS
     radius = jax.random.uniform(named(key, "radius"), minval=low, maxval=high)
-    gaps = jnp.linalg.norm(draft.splat.means - centre, axis=-1)
-    gaps = jnp.where(draft.splat.logit_opacities > DEAD_LOGIT, gaps, jnp.inf)
+    alive = draft.splat.logit_opacities > DEAD_LOGIT
+    gaps_to = lambda place: jnp.where(
+        alive, jnp.linalg.norm(draft.splat.means - place, axis=-1), jnp.inf
+    )
+    gaps = gaps_to(draft.splat.means[jnp.argmin(gaps_to(centre))])
     rows = max(1, len(subject.splat.means) // SHARE)
     order = jax.lax.top_k(-gaps, rows)[1]
     return take(draft.splat, order), gaps[order] <= radius * depth
