@@ -121,9 +121,7 @@ def dense_fit(
     return fit.final_splat(state)
 
 
-def fidelity(
-    splat: Splat, photos: Float[Array, "v h w 3"], cameras: Cameras
-) -> float:
+def fidelity(splat: Splat, photos: Float[Array, "v h w 3"], cameras: Cameras) -> float:
     """Mean PSNR of the splat's renders against photos, in dB."""
     seen = np.asarray(_colors(splat, cameras))
     error = ((seen - np.asarray(photos)) ** 2).mean(axis=(1, 2, 3))

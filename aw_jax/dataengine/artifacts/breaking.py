@@ -23,11 +23,14 @@ from aw_jax.core.keys import named
 from aw_jax.core.pytrees import pytree, static
 from aw_jax.dataengine.artifacts import (
     aliasing,
+    blurring,
     color_outliers,
     cracks,
     dilation,
     floaters,
+    ghosting,
     needles,
+    popping,
 )
 from aw_jax.dataengine.artifacts.aliasing import Shot
 from aw_jax.dataengine.artifacts.subject import Draft, Subject, draft
@@ -38,10 +41,13 @@ from aw_jax.splat.settings import RenderSettings
 
 EDITS = {
     "color_outliers": color_outliers.edit,
+    "blurring": blurring.edit,
     "dilation": dilation.edit,
     "cracks": cracks.edit,
     "needles": needles.edit,
     "floaters": floaters.edit,
+    "ghosting": ghosting.edit,
+    "popping": popping.edit,
 }
 """In the order they are made: what adds Gaussians comes after what changes them."""
 

@@ -1,6 +1,7 @@
 """One statistic for each artifact type: how much of it a clip shows."""
 
 from aw_jax.dataengine.artifacts import statistics_geometry as geometry
+from aw_jax.dataengine.artifacts import statistics_rendering as rendering
 from aw_jax.dataengine.artifacts.seen import Seen
 
 STATISTICS = {
@@ -8,6 +9,11 @@ STATISTICS = {
     "dilation": geometry.dilation,
     "needles": geometry.needles,
     "cracks": geometry.cracks,
+    "aliasing": rendering.aliasing,
+    "blurring": rendering.blurring,
+    "popping": rendering.popping,
+    "ghosting": rendering.ghosting,
+    "color_outliers": rendering.color_outliers,
 }
 
 

@@ -7,7 +7,7 @@ more; each looks for what its type does and others do not, or do less.
 import numpy as np
 from scipy import ndimage
 
-from aw_jax.core.arrays import Float
+from aw_jax.dataengine.artifacts.detail import coarse, detail
 from aw_jax.dataengine.artifacts.seen import Seen
 
 NEARER = 0.9
@@ -19,8 +19,6 @@ AROUND = 5
 VEIL = 0.1
 """Alpha that may be missing without a hole."""
 STREAKIEST = 0.99
-COARSE = 2.0
-"""Standard deviation, in pixels, of what counts as coarse."""
 LIGHT = 1e-3
 """Detail below this, in [0, 1], is none."""
 
@@ -36,8 +34,8 @@ def dilation(seen: Seen) -> float:
 
     Blur loses detail and keeps coarse colors; specks change colors and add detail.
     """
-    change = np.abs(_coarse(seen.broken) - _coarse(seen.clean)).mean(axis=-1)
-    kept = (_detail(seen.broken) + LIGHT) / (_detail(seen.clean) + LIGHT)
+    change = np.abs(coarse(seen.broken) - coarse(seen.clean)).mean(axis=-1)
+    kept = (detail(seen.broken) + LIGHT) / (detail(seen.clean) + LIGHT)
     return float(np.mean(change * np.clip(1 - kept, 0, 1)))
 
 
@@ -49,7 +47,7 @@ def needles(seen: Seen) -> float:
     """
     change = (seen.broken - seen.clean).mean(axis=-1)
     y, x = np.gradient(change, axis=(1, 2))
-    yy, yx, xx = (_coarse(v[..., None])[..., 0] for v in (y * y, y * x, x * x))
+    yy, yx, xx = (coarse(v[..., None])[..., 0] for v in (y * y, y * x, x * x))
     middle, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, yx)
     small = np.sqrt(np.maximum(middle - half, 0))
     return float(np.quantile(np.sqrt(middle + half) - small, STREAKIEST))
@@ -66,13 +64,3 @@ def cracks(seen: Seen) -> float:
     around = ndimage.maximum_filter(seen.clean_depth, size=(1, AROUND, AROUND))
     behind = seen.broken_depth > FARTHER * around
     return float(np.mean(covered * np.maximum(opened, behind)))
-
-
-def _coarse(x: Float[np.ndarray, "f h w c"]) -> Float[np.ndarray, "f h w c"]:
-    """Each frame without what is finer than `COARSE`."""
-    return ndimage.gaussian_filter(x, (0, COARSE, COARSE, 0))
-
-
-def _detail(x: Float[np.ndarray, "f h w 3"]) -> Float[np.ndarray, "f h w"]:
-    """Size of what is finer than a pixel or so, around each, mean over channels."""
-    return _coarse(np.abs(x - ndimage.gaussian_filter(x, (0, 1, 1, 0)))).mean(axis=-1)
