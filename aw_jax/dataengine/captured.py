@@ -73,6 +73,7 @@ def sparse_photos(
         skip=frames - 1,
         photos=dense.photos[views],
         cameras=cameras,
+        gains=jnp.ones(count),
         points=points,
         colors=colors,
         steps=log_uniform(rng, config.steps),

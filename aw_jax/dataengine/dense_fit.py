@@ -36,7 +36,7 @@ class DenseFitConfig:
     """Radians of the walk around the focus."""
     points: SurfacePointsConfig = SurfacePointsConfig(count=6000, outliers=0.0)
     fit: FitConfig = FitConfig(
-        steps=1000, capacity=8000, sh_degree=2, densify=McmcConfig()
+        steps=1200, capacity=8000, sh_degree=2, densify=McmcConfig()
     )
     """By a Markov chain, which ends with `capacity` Gaussians in every scene: what
     breaks a splat is then compiled once."""

@@ -10,9 +10,9 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
-from aw_jax.core.arrays import Bool, Float
+from aw_jax.core.arrays import Array, Bool, Float
 from aw_jax.core.pytrees import replace
-from aw_jax.data.procedural.rendering import photograph
+from aw_jax.data.procedural.rendering import develop, radiance
 from aw_jax.data.procedural.solids import FIRST, KINDS
 from aw_jax.data.procedural.worlds import ProceduralWorld
 from aw_jax.geometry.cameras import Cameras
@@ -31,10 +31,14 @@ def with_something_moved(
     world: ProceduralWorld,
     photos: Float[np.ndarray, "v h w 3"],
     cameras: Cameras,
+    gains: Float[Array, " v"],
     *,
     share: float,
 ) -> tuple[Float[np.ndarray, "v h w 3"], tuple[int, ...]]:
-    """Photos of a place where, in a `share` of worlds, something moves, and which."""
+    """Photos of a place where, in a `share` of worlds, something moves, and which.
+
+    Those that show it elsewhere are exposed by the same `gains`.
+    """
     rng = np.random.default_rng([world.seed, 10])
     things = movable(world)
     if rng.uniform() >= share or not things.any():
@@ -43,7 +47,7 @@ def with_something_moved(
     count = max(1, math.floor(rng.uniform(*PHOTOS) * len(photos)))
     views = np.sort(rng.choice(len(photos), count, replace=False))
     photos = photos.copy()
-    photos[views] = np.asarray(photograph(moved, cameras[views]))
+    photos[views] = np.asarray(develop(radiance(moved, cameras[views]), gains[views]))
     return photos, tuple(views.tolist())
 
 

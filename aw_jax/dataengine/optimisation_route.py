@@ -52,7 +52,7 @@ def optimised(
         FitDiverged: the sparse fit left the finite numbers.
     """
     found = list(_paths(place, seen, dense, rng, config, stages))
-    views = len(seen.cameras.intrinsics)
+    gains = [round(gain, 4) for gain in np.asarray(seen.gains, float).tolist()]
     fitted = snapshots(seen, config=config.sparse, key=key)
     while True:
         with stages("fit"):
@@ -66,8 +66,8 @@ def optimised(
                 continue
             notes = place.notes | path.course.notes | clip.notes
             notes |= {"route": ROUTE, "clean": config.clean, "severities": None}
-            notes |= {"views": views, "moved": list(seen.moved), "path": number}
-            notes |= {"fit_steps": seen.steps, "steps": steps}
+            notes |= {"views": len(gains), "moved": list(seen.moved), "gains": gains}
+            notes |= {"fit_steps": seen.steps, "steps": steps, "path": number}
             yield dataclasses.replace(clip, notes=notes)
 
 

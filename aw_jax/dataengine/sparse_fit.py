@@ -18,7 +18,8 @@ from aw_jax.core.errors import UserError
 from aw_jax.core.keys import named
 from aw_jax.core.pytrees import pytree, static
 from aw_jax.data.procedural.captures import CaptureConfig, capture
-from aw_jax.data.procedural.rendering import render
+from aw_jax.data.procedural.exposure import exposed
+from aw_jax.data.procedural.rendering import depths
 from aw_jax.data.procedural.surface_points import (
     SurfacePointsConfig,
     random_points,
@@ -64,6 +65,9 @@ class SparseFitConfig:
     start: int = 2000
     """Gaussians at the first step."""
     fit: FitConfig = FitConfig(capacity=4000, sh_degree=2)
+    auto_exposure: bool = False
+    """Photos are exposed as the world's own camera does it (procedural/exposure.py).
+    The truth of a clip keeps one exposure, so that such a fit errs in color."""
 
     def __post_init__(self) -> None:
         steps = [0.0, *self.snapshots, 1.0 + 1e-9]
@@ -105,6 +109,8 @@ class SparseCapture:
     photos: Float[Array, "v h w 3"]
     cameras: Cameras
     """(v,) training views."""
+    gains: Float[Array, " v"]
+    """Factor of each photo's exposure on linear light."""
     points: Float[Array, "p 3"]
     colors: Float[Array, "p 3"]
     steps: int = static()
@@ -137,15 +143,19 @@ def sparse_capture(
     )
     walk = capture(world, path)
     cameras = walk[np.arange(count) * skip]
-    photos, depths = (np.asarray(x) for x in render(world, cameras))
-    points, colors = _initial(photos, depths, cameras, rng, config)
-    photos, moved = with_something_moved(world, photos, cameras, share=config.moving)
+    photos, gains = exposed(world, cameras, auto=config.auto_exposure)
+    seen = np.asarray(photos), np.asarray(depths(world, cameras))
+    points, colors = _initial(*seen, cameras, rng, config)
+    photos, moved = with_something_moved(
+        world, seen[0], cameras, gains, share=config.moving
+    )
     return SparseCapture(
         walk=walk,
         skip=skip,
         moved=moved,
         photos=jnp.asarray(photos),
         cameras=cameras,
+        gains=gains,
         points=jnp.asarray(points, jnp.float32),
         colors=jnp.asarray(colors, jnp.float32),
         steps=log_uniform(rng, config.steps),

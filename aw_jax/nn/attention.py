@@ -1,5 +1,7 @@
 """Multi-head attention with queries and keys normalised over all heads at once."""
 
+import functools
+
 import jax.numpy as jnp
 from flax import nnx
 
@@ -8,6 +10,7 @@ from aw_jax.nn.linear import FLOAT32, Linear, Types
 from aw_jax.nn.norms import RMSNorm
 from aw_jax.nn.perturbation import Perturbation, perturbed
 from aw_jax.nn.rope import Rotation, rotate
+from aw_jax.nn.sharded_attention import sharded_attend
 from aw_jax.nn.softmax_attention import Kernel, attend
 
 
@@ -26,7 +29,9 @@ class Attention(nnx.Module):
         rngs: nnx.Rngs,
         kernel: Kernel = "auto",
         types: Types = FLOAT32,
+        sequence: str | None = None,
     ) -> None:
+        """`sequence` names the mesh axis that tokens are spread over, if any."""
         self.to_q = Linear(width, width, rngs=rngs, types=types)
         self.to_k = Linear(width, width, rngs=rngs, types=types)
         self.to_v = Linear(width, width, rngs=rngs, types=types)
@@ -34,6 +39,7 @@ class Attention(nnx.Module):
         self.norm_q = RMSNorm(width, eps=1e-5, param_dtype=types.params)
         self.norm_k = RMSNorm(width, eps=1e-5, param_dtype=types.params)
         self.heads, self.kernel, self.dtype = heads, kernel, types.compute
+        self.sequence = sequence
 
     def __call__(
         self,
@@ -53,6 +59,7 @@ class Attention(nnx.Module):
             lengths: how many leading context tokens count.
             perturbation: rows that do without attention, for self-attention.
         """
+        own = context is None
         context = x if context is None else context
         if context.shape[1] == 1 and perturbation is None:
             # A softmax over one key is 1, whatever the question.
@@ -62,7 +69,12 @@ class Attention(nnx.Module):
         if turn is not None:
             q, k = rotate(q, turn), rotate(k, turn)
         q, k, v = (self._split(a) for a in (q, k, self.to_v(context)))
-        read = attend(q, k, v, lengths=lengths, kernel=self.kernel).reshape(x.shape)
+        work = attend
+        if self.sequence is not None:
+            work = functools.partial(
+                sharded_attend, axis=self.sequence, spread_keys=own
+            )
+        read = work(q, k, v, lengths=lengths, kernel=self.kernel).reshape(x.shape)
         if perturbation is not None:
             values = v.reshape(context.shape)
             read = perturbed(read, values, perturbation, "attention_values")

@@ -3,8 +3,9 @@
 Weights and inputs are drawn from a seed and the tensor's name, so the file holds only
 outputs: velocities with one noise level and with one per token, at inner widths whose
 remainders modulo 6 are those of the 13B (4) and the 2B (2); the same with a PEFT
-adapter, and its gradients; rotary tables; sampling schedules; and a digest of the names
-and shapes of all full-size tensors, from models on the meta device.
+adapter, and its gradients; rotary tables; sampling schedules; one block of the 13B at
+full width; and a digest of the names and shapes of all full-size tensors, from models
+on the meta device.
 
     python scripts/goldens/ltx_transformer.py
 """
@@ -17,7 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers.models.transformers.transformer_ltx import LTXVideoTransformer3DModel
+from diffusers.models.transformers.transformer_ltx import (
+    LTXVideoRotaryPosEmbed,
+    LTXVideoTransformer3DModel,
+    LTXVideoTransformerBlock,
+)
 from ltx_video.models.autoencoders.vae_encode import latent_to_pixel_coords_from_factors
 from ltx_video.models.transformers.transformer3d import Transformer3DModel
 from ltx_video.schedulers.rf import RectifiedFlowScheduler
@@ -35,6 +40,8 @@ TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2"]
 RANK, ALPHA = 4, 8
 FULL = {"13b": (48, 32, 128), "2b": (28, 32, 64)}
 """Layers, heads, head width."""
+BLOCK_GRID, BLOCK_STRIDE = (4, 4, 4), 61
+"""Of the full-width block: 64 tokens, and every so many values of it are kept."""
 LIGHTRICKS = {
     "attention_bias": True,
     "activation_fn": "gelu-approximate",
@@ -68,9 +75,11 @@ def fill(module: torch.nn.Module) -> None:
         parameter.data.copy_(drawn)
 
 
-def coordinates(*, fps: float, causal: bool) -> torch.Tensor:
+def coordinates(
+    *, fps: float, causal: bool, shape: tuple[int, ...] = GRID
+) -> torch.Tensor:
     """Seconds, rows and columns [1, 3, n], by LTX-Video's own function."""
-    axes = [torch.arange(size) for size in GRID]
+    axes = [torch.arange(size) for size in shape]
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij")).reshape(1, 3, -1)
     pixels = latent_to_pixel_coords_from_factors(grid, (8, 32, 32), causal).float()
     pixels[:, 0] = pixels[:, 0] * (1 / fps)
@@ -144,6 +153,42 @@ def adapter() -> dict[str, np.ndarray]:
     return out | {"adapted": velocity.detach().numpy()}
 
 
+def block() -> LTXVideoTransformerBlock:
+    """A block of the 13B: 268 million drawn parameters."""
+    _, heads, head_width = FULL["13b"]
+    width = heads * head_width
+    with torch.device("meta"):
+        model = LTXVideoTransformerBlock(width, heads, head_width, width)
+    model = model.to_empty(device="cpu")
+    for name, parameter in model.named_parameters():
+        drawn = draw(f"block.{name}", tuple(parameter.shape))
+        parameter.data = torch.from_numpy(drawn)
+    return model.eval()
+
+
+def run_block(model: LTXVideoTransformerBlock) -> np.ndarray:
+    """Its tokens, modulated each in its own way; five of seven prompt tokens count."""
+    tokens, width = int(np.prod(BLOCK_GRID)), model.scale_shift_table.shape[1]
+    coords = coordinates(fps=25, causal=True, shape=BLOCK_GRID)
+    rope = LTXVideoRotaryPosEmbed(width)(coords.mT, video_coords=coords)
+    drawn = {
+        "hidden_states": draw("block.tokens", (1, tokens, width)),
+        "encoder_hidden_states": draw("block.text", (1, 7, width)),
+        "temb": draw("block.modulation", (1, tokens, 6 * width)),
+    }
+    inputs = {k: torch.from_numpy(v) for k, v in drawn.items()}
+    bias = torch.where(torch.arange(7) < 5, 0.0, -1e4)[None, None]
+    with torch.no_grad():
+        out = model(**inputs, image_rotary_emb=rope, encoder_attention_mask=bias)
+    return out.numpy()
+
+
+def block_summary() -> dict[str, np.ndarray]:
+    out = run_block(block())
+    norm = np.linalg.norm(out.astype(np.float64))
+    return {"block": out.ravel()[::BLOCK_STRIDE], "block.norm": norm}
+
+
 def rotary_tables() -> dict[str, np.ndarray]:
     out = {}
     for width in WIDTHS:
@@ -202,6 +247,7 @@ def digest(names: dict[str, tuple[int, ...]]) -> str:
 
 def main() -> None:
     arrays = velocities() | adapter() | rotary_tables() | schedules()
+    arrays |= block_summary()
     np.savez_compressed(GOLDEN.with_suffix(".npz"), **arrays)
     names = {
         f"{size}.{layout}": {"count": len(found), "sha256": digest(found)}
@@ -217,6 +263,7 @@ def main() -> None:
         "names": names,
         "tolerance": {
             "velocity": "1e-5: float32 sums in another order over two blocks",
+            "block": "1e-4, relative and absolute: sums over 4,096 and 16,384 terms",
             "rope": "1e-6: the angles are rounded where torch rounds them",
             "schedule": "1e-6: float32 against float64",
             "gradient": "relative L2 1e-3 for each matrix",

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -40,11 +41,12 @@ def test_only_things_and_what_is_close_to_them_stand_elsewhere():
 def test_some_photos_show_it_and_the_others_are_as_they_were():
     cameras = capture(WORLD, CaptureConfig(frames=4, width=49, height=49))
     photos = np.asarray(photograph(WORLD, cameras))
-    ghosts, views = moving.with_something_moved(WORLD, photos, cameras, share=1.0)
+    given = (WORLD, photos, cameras, jnp.ones(4))
+    ghosts, views = moving.with_something_moved(*given, share=1.0)
     assert 1 <= len(views) <= 2
     for view in range(4):
         assert np.array_equal(ghosts[view], photos[view]) == (view not in views)
-    still, none = moving.with_something_moved(WORLD, photos, cameras, share=0.0)
+    still, none = moving.with_something_moved(*given, share=0.0)
     assert none == ()
     assert still is photos
 

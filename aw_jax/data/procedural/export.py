@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import plyfile
 
 from aw_jax.core import atomic
 from aw_jax.core.arrays import Float
-from aw_jax.data.procedural.rendering import render
+from aw_jax.data.procedural.exposure import LAG, exposed
+from aw_jax.data.procedural.rendering import depths
 from aw_jax.data.procedural.surface_points import SurfacePointsConfig, surface_points
 from aw_jax.data.procedural.worlds import ProceduralWorld
 from aw_jax.geometry.cameras import Cameras
@@ -25,24 +25,29 @@ def write(
     cameras: Cameras,
     *,
     points: SurfacePointsConfig | None = None,
+    auto_exposure: bool = False,
 ) -> Path:
     """Writes a scene folder that every reader of transforms.json takes.
 
     Photos go to images/0000.png and on, one per camera, in order. With `points`, noisy
     surface points seen by any of the cameras go to points.ply, which the file names.
-    transforms.json is written last.
+    With `auto_exposure` the world's camera exposes them as frames of a film, and each
+    frame of the file holds its `exposure_gain` on linear light. transforms.json is
+    written last.
     """
     folder = Path(path)
-    images, depths = (np.asarray(x) for x in render(world, cameras))
+    images, gains = exposed(world, cameras, auto=auto_exposure, lag=LAG)
     names = [f"images/{i:04d}.png" for i in range(len(images))]
-    for name, photo in zip(
-        names, np.asarray(quantise(jnp.asarray(images))), strict=True
-    ):
+    for name, photo in zip(names, np.asarray(quantise(images)), strict=True):
         image_files.write(folder / name, photo)
     described = _transforms(cameras, names)
+    if auto_exposure:
+        for frame, gain in zip(described["frames"], gains, strict=True):
+            frame["exposure_gain"] = float(gain)
     if points is not None:
         rng = np.random.default_rng([world.seed, 8])
-        cloud = surface_points(images, depths, cameras, points, rng=rng)
+        seen = np.asarray(images), np.asarray(depths(world, cameras))
+        cloud = surface_points(*seen, cameras, points, rng=rng)
         _write_points(folder / "points.ply", *cloud)
         described["ply_file_path"] = "points.ply"
     atomic.write_json(folder / "transforms.json", described)

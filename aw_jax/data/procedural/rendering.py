@@ -1,4 +1,4 @@
-"""Exact images and depth of a procedural world: 2x2 rays a pixel, tile by tile."""
+"""Exact light and depth of a procedural world: 2x2 rays a pixel, tile by tile."""
 
 import functools
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from aw_jax.core.arrays import Array, Float
+from aw_jax.core.arrays import Array, Float, Int
 from aw_jax.data.procedural.shading import dot, light_at, surface_at
 from aw_jax.data.procedural.tracing import (
     FAR,
@@ -34,13 +34,33 @@ def render(
 
 
 def photograph(world: ProceduralWorld, cameras: Cameras) -> Float[Array, "v h w 3"]:
-    """Antialiased images with display values in [0, 1]."""
-    return _each(_photograph, world, cameras)
+    """Antialiased images with display values in [0, 1], all of one exposure."""
+    return develop(radiance(world, cameras))
+
+
+def radiance(world: ProceduralWorld, cameras: Cameras) -> Float[Array, "v h w 3"]:
+    """Antialiased linear light; 1 is white at an exposure of one."""
+    return _each(_radiance, world, cameras)
+
+
+@jax.jit
+def develop(
+    light: Float[Array, "v h w 3"], gains: Float[Array, " v"] | float = 1.0
+) -> Float[Array, "v h w 3"]:
+    """Display values in [0, 1] (gamma 2) of linear light times each view's gain."""
+    gains = jnp.asarray(gains).reshape(-1, 1, 1, 1)
+    return jnp.sqrt(jnp.clip(light * gains, 0, 1))
 
 
 def depths(world: ProceduralWorld, cameras: Cameras) -> Float[Array, "v h w"]:
     """z-depth of what each pixel's centre sees, in world metres; 1e9 for nothing."""
-    return _each(_depth, world, cameras)
+    return _each(_sight, world, cameras)[..., 0]
+
+
+def rows(world: ProceduralWorld, cameras: Cameras) -> Int[Array, "v h w"]:
+    """Row of the primitive each pixel's centre sees; -1 where there is none."""
+    depth, row = jnp.moveaxis(_each(_sight, world, cameras), -1, 0)
+    return jnp.where(depth < FAR, row, -1).astype(jnp.int32)
 
 
 def _each(
@@ -54,19 +74,22 @@ def _each(
 
 
 @jax.jit
-def _photograph(matter: Matter, camera: Cameras) -> Float[Array, "h w 3"]:
+def _radiance(matter: Matter, camera: Cameras) -> Float[Array, "h w 3"]:
     return _by_tiles(functools.partial(_colors, matter), camera)
 
 
 @jax.jit
-def _depth(matter: Matter, camera: Cameras) -> Float[Array, "h w"]:
+def _sight(matter: Matter, camera: Cameras) -> Float[Array, "h w 2"]:
+    """Depth and row of what pixels' centres see."""
+
     def look(
         camera: Cameras, origin: Float[Array, "3"], pixels: Float[Array, "2 y x"]
-    ) -> Float[Array, "y x 1"]:
+    ) -> Float[Array, "y x 2"]:
         rays = _rays(matter, camera, origin, pixels)
-        return nearest(matter.solids, rays)[0].reshape(*pixels.shape[1:], 1)
+        found = jnp.stack(nearest(matter.solids, rays), axis=-1)
+        return found.reshape(*pixels.shape[1:], 2)
 
-    return _by_tiles(look, camera)[..., 0]
+    return _by_tiles(look, camera)
 
 
 def _by_tiles(
@@ -116,7 +139,7 @@ def _colors(
     origin: Float[Array, "3"],
     pixels: Float[Array, "2 y x"],
 ) -> Float[Array, "y x 3"]:
-    """The colours of one tile."""
+    """The linear light of one tile."""
     shifts = jnp.asarray(SAMPLES).T[:, :, None, None]
     rays = _rays(matter, camera, origin, pixels[:, None] + shifts)
     t, row = nearest(matter.solids, rays)
@@ -128,7 +151,7 @@ def _colors(
     to_light, lit = _lamp(matter, surface.point, surface.normal, pixels[0].size)
     color = jnp.stack(light_at(surface, matter.light, to_light, lit))
     color = jnp.where(t < FAR, color, 0).reshape(3, len(SAMPLES), *pixels.shape[1:])
-    return jnp.sqrt(jnp.clip(jnp.moveaxis(color.mean(axis=1), 0, -1), 0, 1))
+    return jnp.moveaxis(color.mean(axis=1), 0, -1)
 
 
 def _lamp(

@@ -9,7 +9,7 @@ from aw_jax.core.arrays import Array, Float, UInt8
 from aw_jax.core.pytrees import pytree
 from aw_jax.data.procedural.furniture import Workshop
 from aw_jax.data.procedural.layouts import LAYOUTS, Stage
-from aw_jax.data.procedural.palette import SIZE, atlas, paint
+from aw_jax.data.procedural.palette import SIZE, Palette, atlas, paint
 from aw_jax.data.procedural.solids import Builder, Solids
 
 
@@ -46,6 +46,9 @@ class ProceduralWorld:
     """The layout's name."""
     matter: Matter
     stage: Stage
+    metering: float = 0.0
+    """Share of a change of brightness, in stops, that the camera's auto-exposure takes
+    back; 0: exposure is locked."""
 
 
 def scene(seed: int, *, texture_size: int = SIZE) -> ProceduralWorld:
@@ -54,9 +57,14 @@ def scene(seed: int, *, texture_size: int = SIZE) -> ProceduralWorld:
     `texture_size` (a power of two) sharpens textures for large photos; it does not move
     or change any object.
     """
-    streams = np.random.default_rng(seed).spawn(2)
-    palette = paint(streams[0], size=texture_size)
-    shop = Workshop(rng=streams[1], builder=Builder(), palette=palette)
+    painter = np.random.default_rng(seed).spawn(1)[0]
+    return furnished(seed, paint(painter, size=texture_size))
+
+
+def furnished(seed: int, palette: Palette) -> ProceduralWorld:
+    """The world of a seed in given textures; the seed alone decides all the rest."""
+    streams = np.random.default_rng(seed).spawn(3)[1:]
+    shop = Workshop(rng=streams[0], builder=Builder(), palette=palette)
     kind = str(shop.rng.choice(list(LAYOUTS)))
     stage = LAYOUTS[kind](shop)
     matter = Matter(
@@ -64,7 +72,19 @@ def scene(seed: int, *, texture_size: int = SIZE) -> ProceduralWorld:
         atlas=jnp.asarray(atlas(palette)),
         light=_sun(shop, stage) if stage.outdoors else _lamp(shop, stage),
     )
-    return ProceduralWorld(seed=seed, kind=kind, matter=matter, stage=stage)
+    return ProceduralWorld(
+        seed=seed,
+        kind=kind,
+        matter=matter,
+        stage=stage,
+        metering=_metering(streams[1]),
+    )
+
+
+def _metering(rng: np.random.Generator) -> float:
+    """A third of all cameras lock their exposure; others follow most of the light."""
+    follows, strength = rng.uniform() < 2 / 3, rng.uniform(0.6, 1.0)
+    return float(strength) if follows else 0.0
 
 
 def _frozen(builder: Builder) -> Solids:

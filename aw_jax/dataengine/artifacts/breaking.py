@@ -21,7 +21,17 @@ from aw_jax.core.arrays import Array, Float, Int, Key, UInt8
 from aw_jax.core.errors import UserError
 from aw_jax.core.keys import named
 from aw_jax.core.pytrees import pytree, static
-from aw_jax.dataengine.artifacts import aliasing, color_outliers
+from aw_jax.dataengine.artifacts import (
+    aliasing,
+    blurring,
+    color_outliers,
+    cracks,
+    dilation,
+    floaters,
+    ghosting,
+    needles,
+    popping,
+)
 from aw_jax.dataengine.artifacts.aliasing import Shot
 from aw_jax.dataengine.artifacts.subject import Draft, Subject, draft
 from aw_jax.geometry.cameras import Cameras, resized
@@ -31,6 +41,13 @@ from aw_jax.splat.settings import RenderSettings
 
 EDITS = {
     "color_outliers": color_outliers.edit,
+    "blurring": blurring.edit,
+    "dilation": dilation.edit,
+    "cracks": cracks.edit,
+    "needles": needles.edit,
+    "floaters": floaters.edit,
+    "ghosting": ghosting.edit,
+    "popping": popping.edit,
 }
 """In the order they are made: what adds Gaussians comes after what changes them."""
 
@@ -45,6 +62,8 @@ class Broken:
 
     frames: UInt8[np.ndarray, "f h w 3"]
     alpha: Float[np.ndarray, "f h w"]
+    depth: Float[np.ndarray, "f h w"]
+    """z in the camera's frame, world units; 0 where nothing is seen."""
     mask: UInt8[np.ndarray, "f h w"]
     """255: broken."""
     mask_kind: str = static()
@@ -67,7 +86,7 @@ def broken_clip(
     _check(severities)
     strengths = {n: jnp.float32(severities.get(n, 0.0)) for n in EDITS}
     shot = aliasing.shot(severities.get("aliasing", 0.0))
-    color, alpha, weight = _render(subject, strengths, key, shot)
+    color, alpha, depth, weight = _render(subject, strengths, key, shot)
     frames = np.asarray(quantise(color))
     by_edits = not any(severities.get(name, 0.0) > 0 for name in SETTINGS)
     mask = (
@@ -78,6 +97,7 @@ def broken_clip(
     return Broken(
         frames=frames,
         alpha=np.asarray(alpha),
+        depth=np.asarray(depth),
         mask=mask,
         mask_kind="edited weight" if by_edits else "difference",
     )
@@ -113,14 +133,14 @@ def _render(
     key: Key[Array, ""],
     shot: Shot,
 ) -> tuple[Array, ...]:
-    """Colors in [0, 1], alpha and the weight of edited Gaussians, at full size."""
+    """Colors in [0, 1], alpha, depth and the edited Gaussians' weight, at full size."""
     whole = subject.cameras
     small = resized(
         whole, width=whole.width // shot.shrink, height=whole.height // shot.shrink
     )
     settings = RenderSettings(low_pass=shot.low_pass)
 
-    def one(frame: Array, camera: Cameras) -> tuple[Array, Array, Array]:
+    def one(frame: Array, camera: Cameras) -> tuple[Array, ...]:
         work = edited(subject, frame, strengths, key)
         seen = render(
             work.splat,
@@ -130,7 +150,7 @@ def _render(
             tagged=work.touched,
         )
         assert seen.tagged is not None
-        return jnp.clip(seen.color, 0, 1), seen.alpha, seen.tagged
+        return jnp.clip(seen.color, 0, 1), seen.alpha, seen.depth, seen.tagged
 
     seen = jax.vmap(one)(jnp.arange(len(whole.intrinsics)), small)
     return tuple(_enlarged(x, whole.height, whole.width) for x in seen)

@@ -1,33 +1,37 @@
 """Where a scene breaks: mostly in a few spheres around visible surface points.
 
 Real damage is local, since views are missing somewhere. 70 % of the draws confine an
-edit to 1 to 4 spheres of radius 0.05 to 0.25 of the scene's scale, centred on surfaces
-that the clip shows; the others take the whole scene. A stronger artifact spreads as far
-as a weak one: severity says how badly, not where.
+edit to 1 to 4 spheres centred on surfaces that the clip shows; the others take the
+whole scene. A radius is a share of the distance that its surface is seen from, so that
+regions have a size in the picture: shares of the scene's scale, which is that of the
+cameras' path, left regions of a few pixels where a short path looks far. A stronger
+artifact spreads as far as a weak one: severity says how badly, not where.
 """
 
 import jax
 import jax.numpy as jnp
 
-from aw_jax.core.arrays import Array, Bool, Float, Key
+from aw_jax.core.arrays import Array, Bool, Float, Int, Key
 from aw_jax.core.keys import named
 from aw_jax.dataengine.artifacts.subject import Subject
 from aw_jax.geometry.cameras import Cameras
 
 LOCAL = 0.7
 MOST = 4
-RADIUS = (0.05, 0.25)
+RADIUS = (0.15, 0.35)
+"""Of the depth; the picture of a camera with a field of view of 60 degrees is 1.15."""
 
 
 def region(
     subject: Subject, points: Float[Array, "n 3"], key: Key[Array, ""]
 ) -> Bool[Array, " n"]:
     """Which world points lie where an edit applies, one draw per key."""
-    places = surface_points(subject, named(key, "places"), count=MOST)
+    f, y, x = surface_pixels(subject, named(key, "places"), count=MOST)
+    places, depths = _behind(subject, f, y, x), subject.clean.depth[f, y, x]
     low, high = RADIUS
     radii = jax.random.uniform(named(key, "radii"), (MOST,), minval=low, maxval=high)
     count = jax.random.randint(named(key, "count"), (), 1, MOST + 1)
-    radii = jnp.where(jnp.arange(MOST) < count, radii * subject.extent, -1.0)
+    radii = jnp.where(jnp.arange(MOST) < count, radii * depths, -1.0)
     gaps = jnp.linalg.norm(points[:, None] - places, axis=-1)
     everywhere = jax.random.uniform(named(key, "everywhere")) >= LOCAL
     return everywhere | jnp.any(gaps <= radii, axis=-1)
@@ -37,11 +41,27 @@ def surface_points(
     subject: Subject, key: Key[Array, ""], *, count: int
 ) -> Float[Array, "count 3"]:
     """Random points on surfaces that the clip shows (world units), pixel by pixel."""
-    frames, height, width = subject.clean.depth.shape
-    sides = (("frame", frames), ("row", height), ("column", width))
-    f, y, x = (
-        jax.random.randint(named(key, name), (count,), 0, most) for name, most in sides
-    )
+    return _behind(subject, *surface_pixels(subject, key, count=count))
+
+
+def surface_pixels(
+    subject: Subject, key: Key[Array, ""], *, count: int
+) -> tuple[Int[Array, " count"], Int[Array, " count"], Int[Array, " count"]]:
+    """Frame, row and column of random pixels of the clip, as likely as covered."""
+    covered = jnp.cumsum(subject.clean.alpha.ravel())
+    lots = jax.random.uniform(key, (count,)) * covered[-1]
+    at = jnp.minimum(jnp.searchsorted(covered, lots), covered.size - 1)
+    f, y, x = jnp.unravel_index(at, subject.clean.alpha.shape)
+    return f, y, x
+
+
+def _behind(
+    subject: Subject,
+    f: Int[Array, " n"],
+    y: Int[Array, " n"],
+    x: Int[Array, " n"],
+) -> Float[Array, "n 3"]:
+    """The surface points that pixels of the clip show."""
     pixels = jnp.stack([x, y], axis=-1) + 0.5
     return unproject(subject.cameras[f], pixels, subject.clean.depth[f, y, x])
 

@@ -42,6 +42,8 @@ class TransformerConfig:
     unroll: bool = False
     """Compile every block apart: slower to compile, faster for small nets on a CPU."""
     attention: Kernel = "auto"
+    sequence: str | None = None
+    """The mesh axis that tokens are spread over; it divides them and the heads."""
 
     def __post_init__(self) -> None:
         """Refuses what the rotary layout or the types cannot serve."""

@@ -2,9 +2,11 @@
 
 Tensors keep their bits and their type; only names change, and what an adapter adds:
 W + (alpha / r) B A, summed in float32. Everything else that a single file holds (the
-autoencoder, the metadata) stays in it.
+autoencoder, the metadata) stays in it. Tensors are views into the files they come from
+and are written one by one: the memory this takes is that of the largest.
 """
 
+import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -52,7 +54,8 @@ _SHARED_FIELDS = (
 def single_to_folder(source: Path, target: Path) -> None:
     """Writes the transformer of a single file as a diffusers folder."""
     config = config_io.from_upstream(single_file_entry(source))
-    _write_folder(target, config, dict(_single(source, config)))
+    tensors = dict(_single(source, config))
+    _write_folder(target, config, tensors.items(), like=tensors)
 
 
 def folder_to_single(source: Path, target: Path, *, rope_time: RopeTime) -> None:
@@ -79,17 +82,25 @@ def merge_adapter(
     if base.is_dir():
         config, tensors = _folder(base, "causal")  # merging asks for no position
         lora_files.check_pairs(adapter, pairs, config)
-        return _write_folder(target, config, dict(_merged(tensors, pairs)))
+        views = dict(tensors)
+        merged = _merged(views.items(), pairs)
+        return _write_folder(target, config, merged, like=views)
     config = config_io.from_upstream(single_file_entry(base))
     lora_files.check_pairs(adapter, pairs, config)
     names = _renamed(config, "diffusers", "lightricks")
-    merged = {
-        PREFIX + names[name]: tensor
-        for name, tensor in _merged(_single(base, config), pairs)
-    }
+    views = {PREFIX + names[n]: view for n, view in _single(base, config)}
     rest = [name for name in files.tensor_shapes(base) if not name.startswith(PREFIX)]
-    whole = merged | dict(files.iterate_tensors(base, rest))
-    files.save_tensors(target, whole, metadata=files.file_metadata(base))
+    others = dict(files.mapped_tensors(base, rest))
+    merged = (
+        (PREFIX + names[name], tensor)
+        for name, tensor in _merged(_single(base, config), pairs)
+    )
+    files.stream_tensors(
+        target,
+        itertools.chain(merged, others.items()),
+        like=views | others,
+        metadata=files.file_metadata(base),
+    )
     return None
 
 
@@ -122,7 +133,7 @@ def _single(source: Path, config: TransformerConfig) -> Iterator[tuple[str, Tens
     renamed = _renamed(config, "lightricks", "diffusers")
     found = (
         (name.removeprefix(PREFIX), tensor)
-        for name, tensor in files.iterate_tensors(source, names)
+        for name, tensor in files.mapped_tensors(source, names)
     )
     for name, tensor in _checked(source, config, "lightricks", found):
         yield renamed[name], tensor
@@ -133,9 +144,7 @@ def _folder(
 ) -> tuple[TransformerConfig, Iterator[tuple[str, Tensor]]]:
     entry, shards = folder_files(source)
     config = config_io.from_upstream(entry, rope_time=rope_time)
-    every = (
-        p for s in shards for p in files.iterate_tensors(s, files.tensor_shapes(s))
-    )
+    every = (p for s in shards for p in files.mapped_tensors(s, files.tensor_shapes(s)))
     return config, _checked(source, config, "diffusers", every)
 
 
@@ -163,11 +172,15 @@ def _renamed(config: TransformerConfig, old: Layout, new: Layout) -> dict[str, s
 
 
 def _write_folder(
-    target: Path, config: TransformerConfig, tensors: dict[str, Tensor]
+    target: Path,
+    config: TransformerConfig,
+    tensors: Iterable[tuple[str, Tensor]],
+    *,
+    like: dict[str, Tensor],
 ) -> None:
     """Tensors first: without config.json the folder is refused."""
     path = target / "diffusion_pytorch_model.safetensors"
-    files.save_tensors(path, tensors, metadata={"format": "pt"})
+    files.stream_tensors(path, tensors, like=like, metadata={"format": "pt"})
     write_json(target / "config.json", _diffusers_config(config))
 
 

@@ -5,53 +5,89 @@ file's own configuration is JSON under the metadata key `config`.
 """
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from aw_jax.core.atomic import replacing
 from aw_jax.core.errors import UserError
 
 Tensor = Shaped[np.ndarray, "..."]
+_KINDS = {
+    "bool": "BOOL",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
+    "bfloat16": "BF16",
+    **{f"float{n}": f"F{n}" for n in (16, 32, 64)},
+    **{f"int{n}": f"I{n}" for n in (8, 16, 32, 64)},
+    **{f"uint{n}": f"U{n}" for n in (8, 16, 32, 64)},
+}
+"""The format's word for a type."""
 
 
 def save_tensors(
-    path: str | Path, tensors: dict[str, Tensor], *, metadata: dict[str, str]
+    path: str | Path, tensors: Mapping[str, Tensor], *, metadata: dict[str, str]
 ) -> None:
-    """Writes `tensors` and `metadata` to `path`, atomically."""
-    dense = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    with replacing(path) as aside:
-        aside.touch()
-        mode = aside.stat().st_mode
-        save_file(dense, aside, metadata=metadata)
-        aside.chmod(mode)  # the library makes its files readable by their owner only
-        _sort_header(aside)
+    """Writes `tensors` and `metadata` to `path`, atomically.
 
-
-def _sort_header(path: Path) -> None:
-    """Puts the metadata in the order of its keys, in place: equal content, equal bytes.
-
-    The format is a length (eight bytes), that many bytes of JSON, and the tensors; the
-    library writes metadata in an order that changes from run to run.
+    Equal content gives equal bytes. One tensor is copied at a time, so views into files
+    take no memory.
     """
-    with path.open("r+b") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-        header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
-        order = sorted(header, key=lambda name: (name != "__metadata__", name))
-        text = json.dumps(
-            {name: header[name] for name in order},
-            ensure_ascii=False,
-            separators=(",", ":"),
-        ).encode()
-        if len(text) <= length:
-            file.seek(8)
-            file.write(text.ljust(length))
+    arrays = {name: np.asarray(array) for name, array in tensors.items()}
+    stream_tensors(path, arrays.items(), like=arrays, metadata=metadata)
+
+
+def stream_tensors(
+    path: str | Path,
+    tensors: Iterable[tuple[str, Tensor]],
+    *,
+    like: Mapping[str, Tensor],
+    metadata: dict[str, str],
+) -> None:
+    """As `save_tensors`, of tensors that are made as they come, in any order.
+
+    Args:
+        path: of the file.
+        tensors: every name of `like` once.
+        like: arrays that have the shapes and types of `tensors`, such as views.
+        metadata: strings for the header.
+    """
+    header, starts = _header(like, metadata)
+    missing = set(like)
+    with replacing(path) as aside, aside.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for name, tensor in tensors:
+            assert (tensor.shape, tensor.dtype) == (like[name].shape, like[name].dtype)
+            missing.remove(name)
+            file.seek(8 + len(header) + starts[name])
+            file.write(np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data)
+        assert not missing
+
+
+def _header(
+    like: Mapping[str, Tensor], metadata: dict[str, str]
+) -> tuple[bytes, dict[str, int]]:
+    """The JSON that stands before the tensors, and where among them each one starts.
+
+    The widest types come first, so that every tensor is aligned.
+    """
+    entries, starts, end = {}, {}, 0
+    for name in sorted(like, key=lambda name: (-like[name].itemsize, name)):
+        tensor = like[name]
+        starts[name], end = end, end + tensor.nbytes
+        entries[name] = {
+            "dtype": _KINDS[tensor.dtype.name],
+            "shape": list(tensor.shape),
+            "data_offsets": [starts[name], end],
+        }
+    notes = {"__metadata__": dict(sorted(metadata.items()))}
+    ordered = notes | {name: entries[name] for name in sorted(entries)}
+    text = json.dumps(ordered, ensure_ascii=False, separators=(",", ":")).encode()
+    return text.ljust(-(-len(text) // 8) * 8), starts
 
 
 def tensor_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:

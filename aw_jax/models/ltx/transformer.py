@@ -39,8 +39,14 @@ class Block(nnx.Module):
         types = Types(params=config.param_dtype, compute=config.dtype)
 
         def attention() -> Attention:
-            kernel, heads = config.attention, config.heads
-            return Attention(width, heads=heads, rngs=rngs, kernel=kernel, types=types)
+            return Attention(
+                width,
+                heads=config.heads,
+                rngs=rngs,
+                kernel=config.attention,
+                types=types,
+                sequence=config.sequence,
+            )
 
         self.attn1, self.attn2 = attention(), attention()
         self.ff = FeedForward(width, rngs=rngs, types=types)

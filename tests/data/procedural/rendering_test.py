@@ -6,9 +6,9 @@ import pytest
 
 from aw_jax.data.procedural.captures import pinhole
 from aw_jax.data.procedural.palette import _pyramid
-from aw_jax.data.procedural.rendering import depths, photograph
+from aw_jax.data.procedural.rendering import depths, develop, photograph, rows
 from aw_jax.data.procedural.seeds import TEST
-from aw_jax.data.procedural.solids import Builder, Material, along
+from aw_jax.data.procedural.solids import FIRST, Builder, Material, along
 from aw_jax.data.procedural.worlds import Light, Matter, ProceduralWorld, _frozen, scene
 from aw_jax.geometry.rotations import look_at
 
@@ -144,3 +144,59 @@ def test_tiles_join_without_a_seam():
     np.testing.assert_allclose(seen, seen[::-1, ::-1], rtol=1e-4)
     inside = seen < 1e8
     assert inside[SIZE // 2 - 8 : SIZE // 2 + 8, SIZE // 2 - 8 : SIZE // 2 + 8].all()
+
+
+def test_a_highlight_lies_where_the_mirror_sends_the_lamp_to_each_camera():
+    lamp, chrome = np.array([8e3, 0.0, 6e3]), Material(texture=0, gloss=1.0)
+    builder = Builder()
+    builder.add("ball", np.zeros(3), (2.0, 2.0, 2.0), chrome)
+    world = _world(builder, lamp=tuple(lamp))
+    for eye in (np.array([0.0, 0, 5]), np.array([3.0, 0, 4])):
+        camera = _camera(eye, (0, 0, 0))
+        image = np.asarray(photograph(world, camera)[0, ..., 0])
+        weight = np.where(image > 0.5 * image.max(), image**2, 0)
+        y, x = np.mgrid[0:SIZE, 0:SIZE] + 0.5
+        found = np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
+        # The normal there halves the angle between lamp and eye, as seen from the spot.
+        spot = np.array([0.0, 0, 2])
+        for _ in range(50):
+            way = [(to - spot) / np.linalg.norm(to - spot) for to in (lamp, eye)]
+            spot = 2 * sum(way) / np.linalg.norm(sum(way))
+        pose, k = np.asarray(camera.camera_from_world[0]), camera.intrinsics[0]
+        expected = np.asarray(k) @ (pose[:3, :3] @ spot + pose[:3, 3])
+        np.testing.assert_allclose(found, expected[:2] / expected[2], atol=0.7)
+
+
+def test_a_dull_surface_looks_alike_from_everywhere_and_a_glossy_one_does_not():
+    changes = {}
+    for gloss in (0.0, 0.5):
+        builder = Builder()
+        sheet = Material(texture=0, repeats=1.0, gloss=gloss)
+        builder.add("card", np.zeros(3), (9.0, 9.0, 1.0), sheet)
+        world = _world(builder, lamp=(3e3, 0.0, 4e3), above=0.2)
+        eyes = ((0.0, 0, 5), (-3.0, 0, 4))
+        seen = [photograph(world, _camera(eye, (0, 0, 0))) for eye in eyes]
+        middle = [float(image[0, MIDDLE, MIDDLE, 0]) for image in seen]
+        changes[gloss] = abs(middle[1] - middle[0])
+    assert changes[0.0] < 1e-3
+    assert changes[0.5] > 0.1
+
+
+def test_rows_tell_which_primitive_a_pixel_sees():
+    builder = Builder()
+    builder.add("card", np.array([0, 0, -1.0]), (9.0, 9.0, 1.0), WHITE)
+    builder.add("ball", np.array([0, 3.0, 0]), (0.5, 0.5, 0.5), WHITE)
+    builder.add("ball", np.zeros(3), (1.0, 1.0, 1.0), WHITE)
+    world, camera = _world(builder), _camera((0, 0, 5), (0, 0, 0))
+    seen = np.asarray(rows(world, camera)[0])
+    assert seen[MIDDLE, MIDDLE] == FIRST["ball"] + 1
+    assert seen[MIDDLE, 1] == FIRST["card"]
+    assert set(np.unique(seen)) == {FIRST["ball"], FIRST["ball"] + 1, FIRST["card"]}
+
+
+def test_developing_takes_the_root_of_light_times_gain():
+    light = jnp.asarray([0.04, 0.25, 0.9, 3.0]).reshape(1, 1, 4, 1) * jnp.ones(3)
+    shown = develop(jnp.concatenate([light, light]), jnp.asarray([1.0, 0.5]))
+    np.testing.assert_allclose(shown[0, 0, :, 0], [0.2, 0.5, 0.9**0.5, 1.0], rtol=1e-6)
+    expected = np.sqrt([0.02, 0.125, 0.45, 1.0])
+    np.testing.assert_allclose(shown[1, 0, :, 0], expected, rtol=1e-6)

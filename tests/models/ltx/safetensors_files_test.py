@@ -1,6 +1,7 @@
 import ml_dtypes
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from aw_jax.core.errors import UserError
 from aw_jax.models.ltx import safetensors_files as files
@@ -67,3 +68,41 @@ def test_views_into_a_file_equal_what_is_read_from_it(tmp_path):
         assert mapped[name].dtype == tensor.dtype
         np.testing.assert_array_equal(mapped[name], tensor)
         assert not mapped[name].flags.owndata
+
+
+def tensors_of_every_type():
+    rng = np.random.default_rng(0)
+    names = [*(f"{kind}{n}" for kind in ("int", "uint") for n in (8, 16, 32, 64)),
+             "bool", "float16", "float32", "float64", "bfloat16"]  # fmt: skip
+    drawn = {name: rng.integers(0, 2, (3, 2)).astype(name) for name in names}
+    return drawn | {"none": np.zeros((0, 4), np.float32), "é": np.asarray(2.5)}
+
+
+def test_what_is_written_the_library_reads(tmp_path):
+    tensors = tensors_of_every_type()
+    files.save_tensors(tmp_path / "a.safetensors", tensors, metadata={"b": "ü"})
+    back = load_file(tmp_path / "a.safetensors")
+    assert back.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert back[name].dtype == tensor.dtype
+        np.testing.assert_array_equal(back[name], tensor)
+    assert files.file_metadata(tmp_path / "a.safetensors") == {"b": "ü"}
+
+
+def test_the_bytes_are_the_librarys(tmp_path):
+    ours, theirs = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    tensors = {n: np.full((2, 3), i, "f4") for i, n in enumerate("cab")}
+    tensors |= {"odd": np.arange(3, dtype=np.uint8), "wide": np.zeros(2)}
+    files.save_tensors(ours, tensors, metadata={"one": "entry"})
+    save_file(tensors, theirs, metadata={"one": "entry"})
+    assert sorted(ours.read_bytes()) == sorted(theirs.read_bytes())
+    assert ours.read_bytes()[-60:] == theirs.read_bytes()[-60:]
+
+
+def test_tensors_may_come_in_any_order_one_by_one(tmp_path):
+    tensors = tensors_of_every_type()
+    files.save_tensors(tmp_path / "a.safetensors", tensors, metadata={})
+    late = reversed(tensors.items())
+    files.stream_tensors(tmp_path / "b.safetensors", late, like=tensors, metadata={})
+    whole = (tmp_path / "a.safetensors").read_bytes()
+    assert whole == (tmp_path / "b.safetensors").read_bytes()

@@ -1,6 +1,7 @@
 """Transformer and adapters survive the way through a file; wrong files are refused."""
 
 import json
+import pickle
 
 import jax
 import jax.numpy as jnp
@@ -115,3 +116,13 @@ def test_files_that_are_none_are_refused(model, tmp_path):
     save_tensors(tmp_path / "y.safetensors", {"a": np.zeros(2)}, metadata={})
     with pytest.raises(UserError, match="no entry `transformer`"):
         load_transformer(tmp_path / "y.safetensors")
+
+
+def test_truncated_files_and_pickles_are_refused_by_name(model, tmp_path):
+    save_transformer(tmp_path / "cut.safetensors", model)
+    whole = (tmp_path / "cut.safetensors").read_bytes()
+    pickled = pickle.dumps({"proj_in.weight": np.zeros(4)})
+    for content in (whole[:-1], whole[:1000], whole[:4], pickled):
+        (tmp_path / "cut.safetensors").write_bytes(content)
+        with pytest.raises(UserError, match=r"cut\.safetensors: not a readable"):
+            load_transformer(tmp_path / "cut.safetensors")

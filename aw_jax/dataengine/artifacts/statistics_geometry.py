@@ -1,0 +1,66 @@
+"""What shows in pixels, alpha and depth of the four geometric types.
+
+One number a type, 0 where broken and clean are the same, larger where the type shows
+more; each looks for what its type does and others do not, or do less.
+"""
+
+import numpy as np
+from scipy import ndimage
+
+from aw_jax.dataengine.artifacts.detail import coarse, detail
+from aw_jax.dataengine.artifacts.seen import Seen
+
+NEARER = 0.9
+"""Of the depth of the surface: what is nearer than that hangs before it."""
+FARTHER = 1.1
+"""What is farther shows through a hole."""
+AROUND = 5
+"""Pixels a side of what counts as around."""
+VEIL = 0.1
+"""Alpha that may be missing without a hole."""
+STREAKIEST = 0.99
+LIGHT = 1e-3
+"""Detail below this, in [0, 1], is none."""
+
+
+def floaters(seen: Seen) -> float:
+    """Share of pixels in which something hangs before the surface."""
+    covered = seen.clean_alpha > 0.5
+    return float(np.mean(covered & (seen.broken_depth < NEARER * seen.clean_depth)))
+
+
+def dilation(seen: Seen) -> float:
+    """Coarse change of color where detail is lost, mean over pixels in [0, 1].
+
+    Blur loses detail and keeps coarse colors; specks change colors and add detail.
+    """
+    change = np.abs(coarse(seen.broken) - coarse(seen.clean)).mean(axis=-1)
+    kept = (detail(seen.broken) + LIGHT) / (detail(seen.clean) + LIGHT)
+    return float(np.mean(change * np.clip(1 - kept, 0, 1)))
+
+
+def needles(seen: Seen) -> float:
+    """How streaky the change is: sqrt(l1) - sqrt(l2), its 99th percentile over pixels.
+
+    l1 >= l2 are the eigenvalues of the structure tensor of broken - clean, in
+    (grey levels in [0, 1] a pixel) squared.
+    """
+    change = (seen.broken - seen.clean).mean(axis=-1)
+    y, x = np.gradient(change, axis=(1, 2))
+    yy, yx, xx = (coarse(v[..., None])[..., 0] for v in (y * y, y * x, x * x))
+    middle, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, yx)
+    small = np.sqrt(np.maximum(middle - half, 0))
+    return float(np.quantile(np.sqrt(middle + half) - small, STREAKIEST))
+
+
+def cracks(seen: Seen) -> float:
+    """Share of a covered picture that has opened: to nothing, or to what is behind.
+
+    Behind is what is farther than all that the clean frame shows around: where two
+    surfaces meet on the screen, depths change for less than a hole.
+    """
+    covered = seen.clean_alpha > 0.9
+    opened = np.clip(seen.clean_alpha - seen.broken_alpha - VEIL, 0, 1) / (1 - VEIL)
+    around = ndimage.maximum_filter(seen.clean_depth, size=(1, AROUND, AROUND))
+    behind = seen.broken_depth > FARTHER * around
+    return float(np.mean(covered * np.maximum(opened, behind)))

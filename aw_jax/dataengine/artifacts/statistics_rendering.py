@@ -1,0 +1,127 @@
+"""What shows in pixels of aliasing, blurring, popping, ghosting and color outliers.
+
+One number a type, 0 where broken and clean are the same, larger where the type shows
+more. Changes are followed over frames along surfaces: poses and clean depth are known,
+so a change that is fixed to a surface stays what it is when one frame is warped to the
+next.
+"""
+
+import numpy as np
+
+from aw_jax.core.arrays import Bool, Float
+from aw_jax.dataengine.artifacts.detail import coarse, detail
+from aw_jax.dataengine.artifacts.seen import Seen
+
+SHIFTS = range(3, 17)
+"""Displacements of a ghost, in pixels."""
+LIGHT = 1e-6
+PLAIN = 0.04
+"""Mean over channels, in [0, 1]: a change of chroma that one sees; half of it, around a
+pixel, of color."""
+SAME = 0.05
+"""Of the depth: a warped point is the same surface where its depth is so close."""
+
+
+def aliasing(seen: Seen) -> float:
+    """How much fine change does not move with the surfaces, mean over pixels."""
+    change = _change(seen)
+    return float(np.mean(_unsteady(seen, change - coarse(change))))
+
+
+def blurring(seen: Seen) -> float:
+    """Share of the fine detail that is lost where no other is put in its place."""
+    clean, broken = detail(seen.clean), detail(seen.broken)
+    lost = np.maximum(clean - broken, 0) - np.maximum(broken - clean, 0)
+    return float(np.sum(lost) / (np.sum(clean) + LIGHT))
+
+
+def popping(seen: Seen) -> float:
+    """The largest coarse change from one frame to the next, mean over its pixels."""
+    return float(np.max(_unsteady(seen, coarse(_change(seen)))))
+
+
+def ghosting(seen: Seen) -> float:
+    """How well change is explained by what stands some pixels to one side.
+
+    Of a copy over the background at displacement d remains
+
+        broken - clean ~ clean(x - d) - clean(x),
+
+    and correlates with the right side. Blur correlates with both sides alike, so the
+    other side's correlation is taken off; the best displacement counts, times the root
+    mean square of the change. Changes that are nowhere plain count as none.
+    """
+    change, clean = _change(seen), seen.clean
+    around = coarse(np.abs(change).mean(axis=-1, keepdims=True))
+    change = np.where(around > PLAIN / 2, change, 0)
+    best = max(_lopsided(change, clean, d) for d in SHIFTS if d < clean.shape[2] // 3)
+    return float(best * np.sqrt(np.mean(change**2)))
+
+
+def color_outliers(seen: Seen) -> float:
+    """Plain change of chroma where edges stay as they were, mean over pixels.
+
+    Chroma is what a color differs from its own mean over channels; a change is plain
+    as far as it is beyond `PLAIN`, for two fits to the same photos differ a little
+    everywhere.
+    """
+    clean, broken = (x - x.mean(axis=-1, keepdims=True) for x in _pair(seen))
+    change = np.maximum(np.abs(broken - clean).mean(axis=-1) - PLAIN, 0)
+    whole = detail(seen.clean)
+    kept = np.minimum(detail(seen.broken), whole).sum() / (whole.sum() + LIGHT)
+    return float(np.mean(change) * kept)
+
+
+def _pair(seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+    return seen.clean, seen.broken
+
+
+def _change(seen: Seen) -> Float[np.ndarray, "f h w 3"]:
+    return seen.broken - seen.clean
+
+
+def _lopsided(
+    change: Float[np.ndarray, "f h w 3"], clean: Float[np.ndarray, "f h w 3"], d: int
+) -> float:
+    """Correlation of change with a copy from d pixels off, one side less the other."""
+    inner = change[:, :, d:-d]
+    here, left, right = clean[:, :, d:-d], clean[:, :, : -2 * d], clean[:, :, 2 * d :]
+    found = [_cosine(inner, side - here) for side in (left, right)]
+    return abs(found[0] - found[1])
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.sum(a * b) / np.sqrt(np.sum(a * a) * np.sum(b * b) + LIGHT))
+
+
+def _unsteady(
+    seen: Seen, change: Float[np.ndarray, "f h w 3"]
+) -> Float[np.ndarray, " e"]:
+    """Mean |change in the next frame - change here|, for every frame but the last."""
+    found = []
+    for frame in range(len(change) - 1):
+        column, row, same = _seen_next(seen, frame)
+        gap = np.abs(change[frame + 1][row, column] - change[frame]).mean(axis=-1)
+        found.append(np.sum(gap * same) / (np.sum(same) + LIGHT))
+    return np.array(found)
+
+
+def _seen_next(
+    seen: Seen, frame: int
+) -> tuple[np.ndarray, np.ndarray, Bool[np.ndarray, "h w"]]:
+    """Column and row of each pixel's surface in the next frame, and if it shows."""
+    depth = seen.clean_depth[frame]
+    height, width = depth.shape
+    poses = np.asarray(seen.cameras.camera_from_world, np.float64)
+    k = np.asarray(seen.cameras.intrinsics, np.float64)
+    row, column = np.indices(depth.shape) + 0.5
+    image = np.stack([column, row, np.ones_like(row)], axis=-1) * depth[..., None]
+    local = image @ np.linalg.inv(k[frame]).T
+    motion = poses[frame + 1] @ np.linalg.inv(poses[frame])
+    moved = (local @ motion[:3, :3].T + motion[:3, 3]) @ k[frame + 1].T
+    z = np.maximum(moved[..., 2], LIGHT)
+    x, y = (np.floor(moved[..., i] / z).astype(int) for i in range(2))
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
+    near = np.abs(seen.clean_depth[frame + 1][y, x] - z) < SAME * z
+    return x, y, inside & near & (depth > 0)
