@@ -46,7 +46,7 @@ CONFIG = SimulationConfig(
     ),
     paths=1,
     broken=2,
-    plan=PlanConfig(types=("color_outliers", "aliasing"), most=2, attempts=2),
+    plan=PlanConfig(types=("color_outliers", "popping"), most=2, attempts=2),
     dense=DenseFitConfig(
         points=SurfacePointsConfig(count=420),
         fit=FIT,
@@ -74,6 +74,7 @@ def _stored(folder):
     return clips.read_clips(shard)
 
 
+@pytest.mark.slow
 def test_a_scene_with_broken_poses_is_counted_and_told_and_the_job_goes_on(whole):
     _, summary = whole
     assert summary["refused"] == {"scene cannot be read": 1}
@@ -82,6 +83,7 @@ def test_a_scene_with_broken_poses_is_counted_and_told_and_the_job_goes_on(whole
     assert (summary["scenes"], summary["clips"]) == (2, 3)
 
 
+@pytest.mark.slow
 def test_notes_say_what_was_asked(whole):
     folder, summary = whole
     for index, clip in enumerate(_stored(folder)[1:]):
@@ -94,9 +96,10 @@ def test_notes_say_what_was_asked(whole):
         assert clip.mask.shape == (9, 49, 49)
         assert not np.array_equal(clip.clean, clip.artifact)
     assert summary["routes"] == {"mixed": 1, "optimisation stage": 1, "settings": 1}
-    assert summary["types"] == {"aliasing": 2, "color_outliers": 1}
+    assert summary["types"] == {"color_outliers": 1, "popping": 2}
 
 
+@pytest.mark.slow
 def test_a_sparse_fit_of_a_capture_is_measured_against_its_dense_fit(whole):
     folder, _ = whole
     sparse, *_ = _stored(folder)
@@ -105,6 +108,7 @@ def test_a_sparse_fit_of_a_capture_is_measured_against_its_dense_fit(whole):
     assert sparse.notes["mask_kind"] == "difference"
 
 
+@pytest.mark.slow
 def test_a_line_of_the_index_and_the_config_make_its_clip_again(whole):
     folder, _ = whole
     lines = (folder / "index.jsonl").read_text().splitlines()
@@ -113,6 +117,7 @@ def test_a_line_of_the_index_and_the_config_make_its_clip_again(whole):
     assert clips.to_bytes(made) == clips.to_bytes(_stored(folder)[line["record"]])
 
 
+@pytest.mark.slow
 def test_a_shard_has_a_contact_sheet(whole):
     folder, _ = whole
     (sheet,) = folder.glob("*.png")

@@ -14,28 +14,9 @@ from aw_jax.core.errors import UserError
 from aw_jax.data.procedural.seeds import TEST
 from aw_jax.dataengine import cluster
 from aw_jax.dataengine.cluster import simulate_on_cluster
-from aw_jax.dataengine.gate import GateConfig
-from aw_jax.dataengine.simulation import SimulationConfig, simulate
-from aw_jax.dataengine.sparse_fit import SparseFitConfig
-from aw_jax.splat.fit_config import FitConfig
+from aw_jax.dataengine.simulation import simulate
 
 SEEDS = range(TEST.start + 100, TEST.start + 104)
-CONFIG = SimulationConfig(
-    frames=9,
-    width=49,
-    height=49,
-    sparse=SparseFitConfig(
-        views=(2, 3),
-        steps=(40, 80),
-        snapshots=(0.5, 1.0),
-        surface=(40, 80),
-        start=100,
-        fit=FitConfig(capacity=120, sh_degree=0),
-    ),
-    paths=2,
-    gate=GateConfig(least_psnr=0.0, least_coverage=0.0, most_motion=90.0),
-    scenes_per_shard=1,
-)
 HAS_RAY = importlib.util.find_spec("ray") is not None
 needs_ray = pytest.mark.skipif(
     not HAS_RAY, reason="needs Ray: pip install -e '.[cluster]'"
@@ -43,9 +24,9 @@ needs_ray = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    return folder, simulate(SEEDS, folder, config=CONFIG)
+    return folder, simulate(SEEDS, folder, config=tiny)
 
 
 @pytest.fixture
@@ -94,13 +75,13 @@ def _kill_one(nodes, killed):
 @needs_ray
 @pytest.mark.filterwarnings("ignore")
 def test_a_worker_killed_inside_a_unit_loses_and_doubles_no_clip(
-    whole, nodes, tmp_path
+    tiny, whole, nodes, tmp_path
 ):
     folder, summary = whole
     killed = []
     killer = threading.Thread(target=_kill_one, args=(nodes, killed), daemon=True)
     killer.start()
-    made = simulate_on_cluster(SEEDS, tmp_path, address=nodes.address, config=CONFIG)
+    made = simulate_on_cluster(SEEDS, tmp_path, address=nodes.address, config=tiny)
     assert killed
     assert made == summary
     assert _bytes(tmp_path) == _bytes(folder)
@@ -109,7 +90,7 @@ def test_a_worker_killed_inside_a_unit_loses_and_doubles_no_clip(
 @pytest.mark.slow
 @needs_ray
 @pytest.mark.filterwarnings("ignore")
-def test_a_node_that_vanishes_loses_and_doubles_no_clip(whole, nodes, tmp_path):
+def test_a_node_that_vanishes_loses_and_doubles_no_clip(tiny, whole, nodes, tmp_path):
     folder, summary = whole
 
     def vanish():
@@ -121,34 +102,34 @@ def test_a_node_that_vanishes_loses_and_doubles_no_clip(whole, nodes, tmp_path):
 
     gone = []
     threading.Thread(target=vanish, daemon=True).start()
-    made = simulate_on_cluster(SEEDS, tmp_path, address=nodes.address, config=CONFIG)
+    made = simulate_on_cluster(SEEDS, tmp_path, address=nodes.address, config=tiny)
     assert gone
     assert made == summary
     assert _bytes(tmp_path) == _bytes(folder)
 
 
-def test_a_unit_that_is_there_is_not_made_again(tmp_path, monkeypatch):
+def test_a_unit_that_is_there_is_not_made_again(tiny, tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(cluster, "make_unit", lambda *unit: made.append(unit) or {})
-    (unit, other, *_) = cluster.units_of(SEEDS, CONFIG)
+    (unit, other, *_) = cluster.units_of(SEEDS, tiny)
     cluster.shards.path_of(tmp_path, unit).write_bytes(b"")
-    assert cluster._unit(unit, tmp_path, CONFIG) == {}
+    assert cluster._unit(unit, tmp_path, tiny) == {}
     assert not made
-    cluster._unit(other, tmp_path, CONFIG)
-    assert made == [(other, tmp_path, CONFIG)]
+    cluster._unit(other, tmp_path, tiny)
+    assert made == [(other, tmp_path, tiny)]
 
 
-def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):
+def test_without_ray_the_extra_is_named(tiny, tmp_path, monkeypatch):
     def absent(name):
         raise ImportError(name)
 
     monkeypatch.setattr(cluster.importlib, "import_module", absent)
     with pytest.raises(UserError, match=r"aw_jax\[cluster\]"):
-        simulate_on_cluster(SEEDS, tmp_path, address="local:1", config=CONFIG)
+        simulate_on_cluster(SEEDS, tmp_path, address="local:1", config=tiny)
 
 
 @needs_ray
 @pytest.mark.filterwarnings("ignore")
-def test_odd_addresses_are_refused(tmp_path):
+def test_odd_addresses_are_refused(tiny, tmp_path):
     with pytest.raises(UserError, match="local:N"):
-        simulate_on_cluster(SEEDS, tmp_path, address="local:0", config=CONFIG)
+        simulate_on_cluster(SEEDS, tmp_path, address="local:0", config=tiny)

@@ -22,32 +22,8 @@ from aw_jax.dataengine.simulation import (
 )
 from aw_jax.dataengine.sparse_fit import SparseFitConfig
 from aw_jax.splat.fit import FitDiverged
-from aw_jax.splat.fit_config import FitConfig
 
 SEEDS = range(TEST.start + 100, TEST.start + 103)
-OPEN = GateConfig(
-    least_psnr=0.0,
-    most_psnr=99.0,
-    least_coverage=0.0,
-    least_light=0.0,
-    most_motion=90.0,
-)
-CONFIG = SimulationConfig(
-    frames=9,
-    width=49,
-    height=49,
-    sparse=SparseFitConfig(
-        views=(2, 3),
-        steps=(4, 8),
-        snapshots=(0.5, 1.0),
-        surface=(40, 80),
-        start=100,
-        fit=FitConfig(capacity=120, sh_degree=0),
-    ),
-    paths=2,
-    gate=OPEN,
-    scenes_per_shard=1,
-)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +33,7 @@ def made():
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, made):
+def whole(tiny, tmp_path_factory, made):
     folder, real = tmp_path_factory.mktemp("whole"), simulate_scene
 
     def noted(scene, **options):
@@ -66,7 +42,7 @@ def whole(tmp_path_factory, made):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulation, "simulate_scene", noted)
-        return folder, simulate(SEEDS, folder, config=CONFIG)
+        return folder, simulate(SEEDS, folder, config=tiny)
 
 
 @pytest.fixture
@@ -115,7 +91,7 @@ def test_the_same_camera_gives_the_same_truth_at_every_snapshot(whole):
         assert all(np.array_equal(clip.clean, same[0].clean) for clip in same)
 
 
-def test_an_interrupted_job_goes_on_to_the_same_bytes(whole, tmp_path):
+def test_an_interrupted_job_goes_on_to_the_same_bytes(tiny, whole, tmp_path):
     folder, _ = whole
 
     def stop(done, total, last):
@@ -123,18 +99,18 @@ def test_an_interrupted_job_goes_on_to_the_same_bytes(whole, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        simulate(SEEDS, tmp_path, config=CONFIG, told=stop)
+        simulate(SEEDS, tmp_path, config=tiny, told=stop)
     assert not (tmp_path / "index.jsonl").exists()
-    simulate(SEEDS, tmp_path, config=CONFIG)
+    simulate(SEEDS, tmp_path, config=tiny)
     assert _bytes(tmp_path) == _bytes(folder)
 
 
-def test_a_line_of_the_index_and_the_config_make_its_clip_again(whole):
+def test_a_line_of_the_index_and_the_config_make_its_clip_again(tiny, whole):
     folder, _ = whole
     lines = (folder / "index.jsonl").read_text().splitlines()
     line = json.loads(lines[-1])
     stored = clips.read_clips(folder / line["shard"])[line["record"]]
-    config = from_dict(SimulationConfig, json.loads(json.dumps(to_dict(CONFIG))))
+    config = from_dict(SimulationConfig, json.loads(json.dumps(to_dict(tiny))))
     assert clips.to_bytes(remake(line, config=config)) == clips.to_bytes(stored)
     with pytest.raises(UserError, match="no such clip"):
         remake(line | {"path": 17}, config=config)
@@ -157,27 +133,29 @@ def test_masks_are_where_the_twins_differ(whole):
         assert clip.notes["severities"] is None
 
 
-def test_a_finished_job_is_not_done_again(whole, monkeypatch):
+def test_a_finished_job_is_not_done_again(tiny, whole, monkeypatch):
     folder, summary = whole
     monkeypatch.setattr(simulation, "make_unit", None)
-    assert simulate(SEEDS, folder, config=CONFIG) == summary
+    assert simulate(SEEDS, folder, config=tiny) == summary
 
 
-def test_processes_that_share_the_job_make_the_same_bytes(whole, known, tmp_path):
+def test_processes_that_share_the_job_make_the_same_bytes(tiny, whole, known, tmp_path):
     folder, summary = whole
-    first = simulate(SEEDS, tmp_path, config=CONFIG, share=(0, 2))
+    first = simulate(SEEDS, tmp_path, config=tiny, share=(0, 2))
     assert (first["units"], first["of"]) == (2, 3)
-    assert simulate(SEEDS, tmp_path, config=CONFIG, share=(1, 2)) == summary
+    assert simulate(SEEDS, tmp_path, config=tiny, share=(1, 2)) == summary
     assert _bytes(tmp_path) == _bytes(folder)
 
 
-def test_a_fit_that_diverges_is_counted_and_the_job_goes_on(tmp_path, monkeypatch):
+def test_a_fit_that_diverges_is_counted_and_the_job_goes_on(
+    tiny, tmp_path, monkeypatch
+):
     def diverges(*args, **kwargs):
         raise FitDiverged("no finite numbers left")
         yield
 
     monkeypatch.setattr(optimisation_route, "snapshots", diverges)
-    summary = simulate(SEEDS[:1], tmp_path, config=CONFIG)
+    summary = simulate(SEEDS[:1], tmp_path, config=tiny)
     assert summary["refused"] == {"fit diverged": 1}
     assert summary["clips"] == 0
 
@@ -204,37 +182,39 @@ def full_disk(monkeypatch):
 
 @pytest.mark.parametrize("room", [0, 2, 4])
 def test_a_full_disk_stops_the_job_and_room_ends_it_in_the_same_bytes(
-    whole, known, tmp_path, full_disk, room
+    tiny, whole, known, tmp_path, full_disk, room
 ):
     folder, summary = whole
     full_disk(room)
     with pytest.raises(UserError, match="no space"):
-        simulate(SEEDS, tmp_path, config=CONFIG)
+        simulate(SEEDS, tmp_path, config=tiny)
     for shard in tmp_path.glob("*.arrayrecord"):
         assert shard.read_bytes() == (folder / shard.name).read_bytes()
     assert not list(tmp_path.glob(".*"))
     full_disk(room=999)
-    assert simulate(SEEDS, tmp_path, config=CONFIG) == summary
+    assert simulate(SEEDS, tmp_path, config=tiny) == summary
     assert _bytes(tmp_path) == _bytes(folder)
 
 
-def test_what_a_killed_process_left_is_never_read_and_swept(whole, known, tmp_path):
+def test_what_a_killed_process_left_is_never_read_and_swept(
+    tiny, whole, known, tmp_path
+):
     folder, summary = whole
     (tmp_path / ".clips-1-2.0a1b2c3d.tmp.arrayrecord").write_bytes(b"half")
-    assert simulate(SEEDS, tmp_path, config=CONFIG) == summary
+    assert simulate(SEEDS, tmp_path, config=tiny) == summary
     assert _bytes(tmp_path) == _bytes(folder)
 
 
-def test_a_strict_gate_refuses_by_name():
-    strict = dataclasses.replace(CONFIG, gate=GateConfig(least_psnr=98.0))
+def test_a_strict_gate_refuses_by_name(tiny):
+    strict = dataclasses.replace(tiny, gate=GateConfig(least_psnr=98.0))
     outcome = simulate_scene(SEEDS[0], config=strict)
     assert not outcome.clips
     assert set(outcome.refused) <= {"too broken", "camera inside something"}
 
 
-def test_no_scenes_and_odd_lengths_are_refused(tmp_path):
+def test_no_scenes_and_odd_lengths_are_refused(tiny, tmp_path):
     with pytest.raises(UserError, match="at least one scene"):
-        simulate([], tmp_path, config=CONFIG)
+        simulate([], tmp_path, config=tiny)
     with pytest.raises(ValueError, match="8 n"):
         SimulationConfig(frames=24)
     with pytest.raises(ValueError, match="snapshots"):
