@@ -19,6 +19,7 @@ from aw_jax.config import overrides, recipes
 from aw_jax.config.report import to_dict
 from aw_jax.core.errors import UserError
 from aw_jax.runs.folder import RunFolder
+from aw_jax.runs.memory import keep_freed_pages
 from aw_jax.runs.progress import say
 
 C = TypeVar("C")
@@ -45,11 +46,13 @@ def launch(run: Callable[[C, RunFolder], None], preset: C, own: Sequence[str]) -
         preset: the config without a recipe; a recipe must be of its type.
         own: names of the launcher's own flags; they are noted with the config.
     """
+    keep_freed_pages()
     sys.exit(status(run, preset, own, sys.argv))
 
 
 def launch_file(run: Callable[[C], None], preset: C) -> None:
     """As `launch`, for work whose result is one file: no folder, nothing to resume."""
+    keep_freed_pages()
     sys.exit(file_status(run, preset, sys.argv))
 
 

@@ -1,16 +1,35 @@
-"""Peak memory of the process: device peak on an accelerator, RSS on a CPU."""
+"""Memory of the process: the largest so far, and what becomes of freed pages."""
 
+import ctypes
+import platform
 import resource
 import sys
 
 import jax
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_NEVER = 2**31 - 1
+
 
 def peak_gigabytes() -> float:
-    """The largest memory in use so far, in 10^9 bytes."""
+    """The largest memory in use so far, in 10^9 bytes: the device's, RSS on a CPU."""
     device = jax.local_devices()[0]
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "peak_bytes_in_use" in stats:
         return stats["peak_bytes_in_use"] / 1e9
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def keep_freed_pages() -> bool:
+    """Tells glibc to keep freed memory for what comes next; True if it agreed.
+
+    A compiled program on a CPU asks for its buffers anew on every call. By default
+    large ones are handed back to the kernel, which fills them with zeros page by page
+    the next time: a quarter of the processor time of a fit step with 100,000 Gaussians.
+    Memory in use stays near its peak instead. Other C libraries are left as they are.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    libc = ctypes.CDLL(None)
+    return all(libc.mallopt(x, _NEVER) for x in (_MMAP_THRESHOLD, _TRIM_THRESHOLD))

@@ -9,6 +9,10 @@ sides are interleaved and their images and gradients compared. The last line is 
 ratio is ours / peer. Memory is the peak of an own process over its imports and inputs:
 `memory` with programs from jax's cache on disk, `first_memory` with XLA's compiler,
 which takes 130 to 300 MB by itself.
+
+gsplat's torch functions spend about half their time on pages that the C library has
+handed back and asks for again. `--keep-freed-pages` lets all sides keep them, as our
+launchers do (aw_jax/runs/memory.py); our own times hardly change.
 """
 
 import os
@@ -41,6 +45,7 @@ from cases import (
     splat_and_camera,
 )
 
+from aw_jax.runs.memory import keep_freed_pages
 from aw_jax.runs.versions import versions
 from aw_jax.splat import projection
 from aw_jax.splat.kernels import native
@@ -159,6 +164,7 @@ def main() -> None:
     parser.add_argument("--cases", default="512,garden")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--small", action="store_true", help="a 64 x 64 scene for 512")
+    parser.add_argument("--keep-freed-pages", action="store_true")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     args = parser.parse_args()
     cases = args.cases.split(",")
@@ -167,6 +173,8 @@ def main() -> None:
     if args.peak:
         print(peak_memory(cases[0], args.peak, args.small))
         return
+    if args.keep_freed_pages and not keep_freed_pages():
+        sys.exit("error: --keep-freed-pages needs glibc.")
     at_start = machine()
     figures: dict[str, dict[str, Any]] = {}
     for name in cases:

@@ -1,0 +1,30 @@
+"""What becomes of freed pages, in a process of its own."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+MEASURE = """
+import resource, sys
+from aw_jax.runs.memory import keep_freed_pages
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    bytes([1]) * (64 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+if sys.argv[1] == "keep":
+    assert keep_freed_pages()
+print([faults() for _ in range(3)][-1])
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
+def test_freed_pages_are_used_again() -> None:
+    def measured(mode: str) -> int:
+        command = [sys.executable, "-c", MEASURE, mode]
+        return int(subprocess.run(command, capture_output=True, check=True).stdout)
+
+    assert measured("leave") > 1000 > 10 * measured("keep")
