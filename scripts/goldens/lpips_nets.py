@@ -51,7 +51,7 @@ def random_weights(net: str) -> tuple[list, list]:
 
 
 def official(net: str, a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
-    """Distance and map of the package lpips, its trunk and heads random, fed [-1, 1]."""
+    """Distance and map of the package lpips' net, weights random, fed [-1, 1]."""
     return _outputs(_official_net, net, a, b)
 
 
@@ -163,7 +163,7 @@ def main() -> None:
                 arrays[f"{family}-{net}/{key}"] = value.astype(np.float32)
     np.savez_compressed(GOLDEN.with_suffix(".npz"), **arrays)
     provenance = {
-        "upstream": "lpips (official nets, random weights); stlpips_pytorch (st-, its own)",
+        "upstream": "lpips (random weights); stlpips_pytorch (st-, its own weights)",
         "versions": {
             name: version(name)
             for name in ("torch", "lpips", "stlpips_pytorch", "numpy")
