@@ -93,9 +93,7 @@ def entry(name: str, clip: ClipRecord) -> Entry:
         name=name,
         scene=clip.notes["scene"],
         draw=clip.notes["draw"],
-        severities=dict(
-            zip(clip.notes["types"], clip.notes["severities"], strict=True)
-        ),
+        severities=clip.notes["severities"],
         sha256=digests(clip),
         thumbnails=_thumbnails(clip),
     )

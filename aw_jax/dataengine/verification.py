@@ -11,6 +11,8 @@ import numpy as np
 from aw_jax.core.errors import UserError
 from aw_jax.dataengine.manifest import Entry, Manifest, pixels
 
+VERDICT = "verdict.json"
+"""Beside the shards, once they were compared: `Verdict` in words and figures."""
 LEAST_PSNR = 45.0
 """Mean over clips, of thumbnails, in dB."""
 LEAST_CLIP_PSNR = 30.0

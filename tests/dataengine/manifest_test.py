@@ -21,7 +21,7 @@ def clip(seed):
         "scene": 11_000_000 + seed,
         "draw": 1,
         "types": ["needles"],
-        "severities": [0.5],
+        "severities": {"needles": 0.5},
     }
     return ClipRecord(clean=clean, artifact=artifact, mask=mask, notes=notes)
 
