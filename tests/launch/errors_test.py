@@ -209,3 +209,17 @@ def test_simulate_refuses_shares_that_are_none(share, tmp_path, launch):
     assert told.status == 2
     assert "expected I/N" in told.errors[0]
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("flag", ["--video=a.mp4", "--config.frames=9"])
+def test_restore_takes_shards_or_one_clip(flag, tmp_path, launch):
+    told = launch("restore", f"--clips={tmp_path}", flag, f"--out={tmp_path / 'out'}")
+    assert told.status == 2
+    assert f"leave {flag.partition('=')[0]} out" in told.errors[0]
+
+
+def test_restore_refuses_folders_without_shards(tmp_path, launch):
+    told = launch("restore", f"--clips={tmp_path}", f"--out={tmp_path / 'out'}")
+    assert told.status == 2
+    assert "expected *.arrayrecord shards" in told.errors[0]
+    assert not (tmp_path / "out").exists()
