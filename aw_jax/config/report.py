@@ -42,6 +42,11 @@ def from_dict(kind: type[C], data: dict[str, Any]) -> C:
 
 
 def _valued(hint: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-        return from_dict(hint, value)
+    if isinstance(value, dict):
+        kinds = [
+            k for k in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(k)
+        ]
+        fits = lambda kind: set(value) == {f.name for f in dataclasses.fields(kind)}
+        chosen = next(filter(fits, kinds), next(iter(kinds), None))
+        return value if chosen is None else from_dict(chosen, value)
     return tuple(value) if isinstance(value, list) else value

@@ -1,23 +1,42 @@
 """Files that are either whole or absent: written aside, synced, then renamed."""
 
+import errno
 import json
 import os
+import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from aw_jax.core.errors import UserError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a file system answers that has no room left."""
+
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Generator[Path, None, None]:
-    """A temporary path beside `path`; renamed onto it if the block succeeds."""
+    """A temporary path beside `path`; renamed onto it if the block succeeds.
+
+    Raises:
+        UserError: the disk is full; `path` is as it was.
+    """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
+    mark = secrets.token_hex(4)  # a folder may be shared by machines of equal pids
+    aside = target.with_name(f".{target.stem}.{mark}.tmp{target.suffix}")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield aside
         _sync(aside)
         aside.replace(target)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(
+            f"{target.parent}: no space is left for {target.name}; make room and start "
+            "the same command again, which goes on from the files that are whole."
+        ) from error
     finally:
         aside.unlink(missing_ok=True)
 

@@ -6,7 +6,9 @@ The header holds the notes and, for each array, name, dtype, shape, stored bytes
 crc32 of its raw bytes. Equal content gives equal bytes: no time, no host.
 """
 
+import errno
 import json
+import os
 import struct
 import zlib
 from collections.abc import Iterable
@@ -115,15 +117,29 @@ def _array(stream: bytes, entry: dict[str, Any]) -> np.ndarray:
 
 
 def write_shard(path: str | Path, records: Iterable[bytes]) -> int:
-    """Writes a shard, whole or not at all; returns how many records it holds."""
+    """Writes a shard, whole or not at all; returns how many records it holds.
+
+    Raises:
+        UserError: the disk is full.
+    """
     count = 0
     with atomic.replacing(path) as aside:
         writer = ArrayRecordWriter(str(aside), "group_size:1")
         for record in records:
             writer.write(record)
             count += 1
-        writer.close()
+        _close(writer)
     return count
+
+
+def _close(writer: ArrayRecordWriter) -> None:
+    """Closes a writer, which tells only now, in words, that the disk is full."""
+    try:
+        writer.close()
+    except RuntimeError as error:
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise OSError(errno.ENOSPC, str(error)) from error
+        raise
 
 
 def shards(folder: str | Path) -> list[Path]:

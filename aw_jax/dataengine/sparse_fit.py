@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aw_jax.core.arrays import Array, Float, Key
+from aw_jax.core.errors import UserError
 from aw_jax.core.keys import named
 from aw_jax.core.pytrees import pytree, static
 from aw_jax.data.procedural.captures import CaptureConfig, capture
@@ -24,6 +25,7 @@ from aw_jax.data.procedural.surface_points import (
     surface_points,
 )
 from aw_jax.data.procedural.worlds import ProceduralWorld
+from aw_jax.dataengine.moving import with_something_moved
 from aw_jax.geometry.cameras import Cameras
 from aw_jax.splat import fit
 from aw_jax.splat.fit_config import FitConfig
@@ -46,6 +48,12 @@ class SparseFitConfig:
     """Fewest and most training views."""
     gap: tuple[float, float] = (0.4, 1.2)
     """Radians around the focus between neighbouring training views."""
+    skip: int | None = None
+    """Frames of the walk, or photos of a capture, from one training view to the next;
+    the paper's 8 needs (frames - 1) / 8 + 1 views or more. None: a clip of the walk
+    leads from one training view to the next (of a capture: 8 photos)."""
+    moving: float = 0.0
+    """Share of procedural scenes in which something stands elsewhere on some photos."""
     steps: tuple[int, int] = (200, 800)
     """Shortest and longest fit, log-uniform; replaces `fit.steps`."""
     snapshots: tuple[float, ...] = (0.25, 0.55, 1.0)
@@ -72,6 +80,14 @@ class SparseFitConfig:
             raise ValueError(
                 f"SparseFitConfig.views must be 2 or more, rising, got {self.views}."
             )
+        if self.skip is not None and self.skip < 1:
+            raise ValueError(
+                f"SparseFitConfig.skip must be positive or none, got {self.skip}."
+            )
+        if not 0 <= self.moving <= 1:
+            raise ValueError(
+                f"SparseFitConfig.moving must lie in [0, 1], got {self.moving}."
+            )
         if not self.surface[1] <= self.start <= self.fit.capacity:
             raise ValueError(
                 "SparseFitConfig: expected surface <= start <= fit.capacity, got "
@@ -84,7 +100,8 @@ class SparseCapture:
     """What a sparse fit is given, and the walk it was taken from."""
 
     walk: Cameras
-    """Every frame of the walk; a training view each `frames - 1`."""
+    """Every frame of the walk; a training view each `skip`."""
+    skip: int = static()
     photos: Float[Array, "v h w 3"]
     cameras: Cameras
     """(v,) training views."""
@@ -92,6 +109,8 @@ class SparseCapture:
     colors: Float[Array, "p 3"]
     steps: int = static()
     """Length of the fit."""
+    moved: tuple[int, ...] = static(default=())
+    """Training views on whose photos something stands elsewhere."""
 
 
 def sparse_capture(
@@ -104,29 +123,49 @@ def sparse_capture(
 ) -> SparseCapture:
     """Draws a walk through the world, its training views and initial points.
 
-    Neighbouring training views lie `frames` - 1 frames of the walk apart, so that a
-    clip of `frames` frames leads from one to the next. `size` is (width, height).
+    A clip has `frames` frames of the walk, from one training view to another. `size` is
+    (width, height).
     """
+    skip = skip_of(config, frames)
     count = int(rng.integers(config.views[0], config.views[1] + 1))
     sweep = float(rng.uniform(*config.gap)) * (count - 1)
     path = CaptureConfig(
-        frames=(frames - 1) * (count - 1) + 1,
+        frames=skip * (count - 1) + 1,
         width=size[0],
         height=size[1],
         sweep=(sweep, sweep),
     )
     walk = capture(world, path)
-    cameras = walk[np.arange(count) * (frames - 1)]
+    cameras = walk[np.arange(count) * skip]
     photos, depths = (np.asarray(x) for x in render(world, cameras))
     points, colors = _initial(photos, depths, cameras, rng, config)
+    photos, moved = with_something_moved(world, photos, cameras, share=config.moving)
     return SparseCapture(
         walk=walk,
+        skip=skip,
+        moved=moved,
         photos=jnp.asarray(photos),
         cameras=cameras,
         points=jnp.asarray(points, jnp.float32),
         colors=jnp.asarray(colors, jnp.float32),
-        steps=_log_uniform(rng, config.steps),
+        steps=log_uniform(rng, config.steps),
     )
+
+
+def skip_of(config: SparseFitConfig, frames: int) -> int:
+    """Frames of the walk between training views.
+
+    Raises:
+        UserError: a clip of `frames` frames does not begin and end at training views.
+    """
+    skip = config.skip or frames - 1
+    if (frames - 1) % skip or (frames - 1) // skip >= config.views[0]:
+        raise UserError(
+            f"sparse.skip={skip}: a clip of {frames} frames must span a whole number "
+            f"of skips, fewer than the {config.views[0]} views of sparse.views; set "
+            "it to none, or ask for more views."
+        )
+    return skip
 
 
 def snapshots(
@@ -163,7 +202,7 @@ def _initial(
     config: SparseFitConfig,
 ) -> tuple[Float[np.ndarray, "p 3"], Float[np.ndarray, "p 3"]]:
     """Surface points, fewer or more of them, and random ones for the rest."""
-    asked = dataclasses.replace(config.points, count=_log_uniform(rng, config.surface))
+    asked = dataclasses.replace(config.points, count=log_uniform(rng, config.surface))
     real = surface_points(photos, depths, cameras, asked, rng=rng)
     rest = config.start - len(real[0])
     filler = random_points(cameras, float(np.median(depths)), rest, rng=rng)
@@ -171,6 +210,6 @@ def _initial(
     return points, colors
 
 
-def _log_uniform(rng: np.random.Generator, span: tuple[int, int]) -> int:
+def log_uniform(rng: np.random.Generator, span: tuple[int, int]) -> int:
     """A whole number whose logarithm is uniform."""
     return round(float(np.exp(rng.uniform(*np.log(span)))))

@@ -1,23 +1,37 @@
 """The simulation job: what it keeps and notes, and that nothing stops it for good."""
 
 import dataclasses
+import errno
 import json
 
 import numpy as np
 import pytest
 
+from aw_jax.config.report import from_dict, to_dict
+from aw_jax.core import atomic
 from aw_jax.core.errors import UserError
 from aw_jax.data import clips, records
 from aw_jax.data.procedural.seeds import TEST
-from aw_jax.dataengine import simulation
-from aw_jax.dataengine.gate import GateConfig, figures, refusal
-from aw_jax.dataengine.simulation import SimulationConfig, simulate, simulate_scene
+from aw_jax.dataengine import optimisation_route, simulation
+from aw_jax.dataengine.gate import GateConfig
+from aw_jax.dataengine.simulation import (
+    SimulationConfig,
+    remake,
+    simulate,
+    simulate_scene,
+)
 from aw_jax.dataengine.sparse_fit import SparseFitConfig
 from aw_jax.splat.fit import FitDiverged
 from aw_jax.splat.fit_config import FitConfig
 
 SEEDS = range(TEST.start + 100, TEST.start + 103)
-OPEN = GateConfig(least_psnr=0.0, most_psnr=99.0, least_coverage=0.0, least_light=0.0)
+OPEN = GateConfig(
+    least_psnr=0.0,
+    most_psnr=99.0,
+    least_coverage=0.0,
+    least_light=0.0,
+    most_motion=90.0,
+)
 CONFIG = SimulationConfig(
     frames=9,
     width=49,
@@ -37,9 +51,29 @@ CONFIG = SimulationConfig(
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    return folder, simulate(SEEDS, folder, config=CONFIG)
+def made():
+    """What became of each scene of the undisturbed run."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, made):
+    folder, real = tmp_path_factory.mktemp("whole"), simulate_scene
+
+    def noted(scene, **options):
+        made[scene.seed] = real(scene, **options)
+        return made[scene.seed]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulation, "simulate_scene", noted)
+        return folder, simulate(SEEDS, folder, config=CONFIG)
+
+
+@pytest.fixture
+def known(whole, made, monkeypatch):
+    """Scenes are not simulated again: for tests of what happens around them."""
+    known = lambda scene, **_: made[scene.seed]
+    monkeypatch.setattr(simulation, "simulate_scene", known)
 
 
 def _bytes(folder):
@@ -95,13 +129,41 @@ def test_an_interrupted_job_goes_on_to_the_same_bytes(whole, tmp_path):
     assert _bytes(tmp_path) == _bytes(folder)
 
 
+def test_a_line_of_the_index_and_the_config_make_its_clip_again(whole):
+    folder, _ = whole
+    lines = (folder / "index.jsonl").read_text().splitlines()
+    line = json.loads(lines[-1])
+    stored = clips.read_clips(folder / line["shard"])[line["record"]]
+    config = from_dict(SimulationConfig, json.loads(json.dumps(to_dict(CONFIG))))
+    assert clips.to_bytes(remake(line, config=config)) == clips.to_bytes(stored)
+    with pytest.raises(UserError, match="no such clip"):
+        remake(line | {"path": 17}, config=config)
+
+
+def test_masks_are_where_the_twins_differ(whole):
+    folder, _ = whole
+    for clip in clips.read_clips(records.shards(folder)[0]):
+        gap = np.abs(clip.clean.astype(float) - clip.artifact).mean(axis=-1) / 255
+        mean = sum(
+            np.pad(gap, ((0, 0), (1, 1), (1, 1)), mode="edge")[
+                :, y : y + 49, x : x + 49
+            ]
+            for y in range(3)
+            for x in range(3)
+        )
+        sure = np.abs(mean / 9 - 4 / 255) > 1e-6
+        assert np.array_equal(clip.mask[sure] == 255, (mean / 9 > 4 / 255)[sure])
+        assert clip.notes["mask_kind"] == "difference"
+        assert clip.notes["severities"] is None
+
+
 def test_a_finished_job_is_not_done_again(whole, monkeypatch):
     folder, summary = whole
-    monkeypatch.setattr(simulation, "_make_unit", None)
+    monkeypatch.setattr(simulation, "make_unit", None)
     assert simulate(SEEDS, folder, config=CONFIG) == summary
 
 
-def test_processes_that_share_the_job_make_the_same_bytes(whole, tmp_path):
+def test_processes_that_share_the_job_make_the_same_bytes(whole, known, tmp_path):
     folder, summary = whole
     first = simulate(SEEDS, tmp_path, config=CONFIG, share=(0, 2))
     assert (first["units"], first["of"]) == (2, 3)
@@ -114,10 +176,53 @@ def test_a_fit_that_diverges_is_counted_and_the_job_goes_on(tmp_path, monkeypatc
         raise FitDiverged("no finite numbers left")
         yield
 
-    monkeypatch.setattr(simulation, "snapshots", diverges)
+    monkeypatch.setattr(optimisation_route, "snapshots", diverges)
     summary = simulate(SEEDS[:1], tmp_path, config=CONFIG)
     assert summary["refused"] == {"fit diverged": 1}
     assert summary["clips"] == 0
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """A disk that fills up at the n-th file, which stays half-written."""
+
+    sync = atomic._sync
+
+    def fill(room):
+        left = iter(range(room))
+
+        def full(path):
+            if next(left, None) is None:
+                path.write_bytes(path.read_bytes()[:7])
+                raise OSError(errno.ENOSPC, "No space left on device")
+            sync(path)
+
+        monkeypatch.setattr(atomic, "_sync", full)
+
+    return fill
+
+
+@pytest.mark.parametrize("room", [0, 2, 4])
+def test_a_full_disk_stops_the_job_and_room_ends_it_in_the_same_bytes(
+    whole, known, tmp_path, full_disk, room
+):
+    folder, summary = whole
+    full_disk(room)
+    with pytest.raises(UserError, match="no space"):
+        simulate(SEEDS, tmp_path, config=CONFIG)
+    for shard in tmp_path.glob("*.arrayrecord"):
+        assert shard.read_bytes() == (folder / shard.name).read_bytes()
+    assert not list(tmp_path.glob(".*"))
+    full_disk(room=999)
+    assert simulate(SEEDS, tmp_path, config=CONFIG) == summary
+    assert _bytes(tmp_path) == _bytes(folder)
+
+
+def test_what_a_killed_process_left_is_never_read_and_swept(whole, known, tmp_path):
+    folder, summary = whole
+    (tmp_path / ".clips-1-2.0a1b2c3d.tmp.arrayrecord").write_bytes(b"half")
+    assert simulate(SEEDS, tmp_path, config=CONFIG) == summary
+    assert _bytes(tmp_path) == _bytes(folder)
 
 
 def test_a_strict_gate_refuses_by_name():
@@ -134,32 +239,3 @@ def test_no_scenes_and_odd_lengths_are_refused(tmp_path):
         SimulationConfig(frames=24)
     with pytest.raises(ValueError, match="snapshots"):
         SparseFitConfig(snapshots=(0.5, 0.4))
-
-
-def _clip(**changes):
-    rng = np.random.default_rng(0)
-    clean = rng.uniform(0.2, 0.8, size=(3, 8, 8, 3)).astype(np.float32)
-    values = {
-        "clean": clean,
-        "artifact": np.clip(clean + 0.1, 0, 1),
-        "alpha": np.ones((3, 8, 8), np.float32),
-        "depth": np.full((3, 8, 8), 2.0, np.float32),
-    }
-    values |= changes
-    return figures(values.pop("clean"), values.pop("artifact"), **values)
-
-
-def test_the_gate_names_each_fault():
-    clean = np.full((3, 8, 8, 3), 0.5, np.float32)
-    noise = np.random.default_rng(1).uniform(size=(3, 8, 8, 3)).astype(np.float32)
-    close = np.full((3, 8, 8), 2.0, np.float32)
-    close[1, :2] = 0.05
-    cases = {
-        "too plain": {"clean": clean, "artifact": clean + 0.1},
-        "not covered": {"alpha": np.full((3, 8, 8), 0.2, np.float32)},
-        "camera inside something": {"depth": close},
-        "too broken": {"clean": noise, "artifact": noise.round()[..., ::-1]},
-    }
-    assert refusal(_clip(), GateConfig()) is None
-    for name, changes in cases.items():
-        assert refusal(_clip(**changes), GateConfig()) == name

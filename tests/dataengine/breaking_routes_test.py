@@ -1,0 +1,137 @@
+"""Clips broken by a plan: what is noted, that they can be made again, and failures."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from aw_jax.core.errors import UserError
+from aw_jax.data import clips, records
+from aw_jax.data.procedural.surface_points import SurfacePointsConfig
+from aw_jax.dataengine import breaking_routes, simulation
+from aw_jax.dataengine.dense_fit import DenseFitConfig
+from aw_jax.dataengine.gate import GateConfig
+from aw_jax.dataengine.places import Dense
+from aw_jax.dataengine.plan import PlanConfig, severities, types_of
+from aw_jax.dataengine.simulation import SimulationConfig, remake, simulate
+from aw_jax.dataengine.sources import CapturedScene
+from aw_jax.splat.fit_config import FitConfig, McmcConfig
+from aw_jax.splat.gaussians import empty
+
+OPEN = GateConfig(
+    least_psnr=0.0,
+    most_psnr=200.0,
+    least_coverage=0.0,
+    least_light=0.0,
+    least_contrast=0.0,
+    least_clearance=0.0,
+    least_motion=0.0,
+    most_motion=180.0,
+)
+CONFIG = SimulationConfig(
+    frames=9,
+    width=49,
+    height=49,
+    clean="fit",
+    paths=0,
+    broken=3,
+    plan=PlanConfig(attempts=2),
+    dense=DenseFitConfig(
+        points=SurfacePointsConfig(count=420),
+        fit=FitConfig(steps=60, capacity=420, sh_degree=0, densify=McmcConfig()),
+    ),
+    least_fidelity=0.0,
+    gate=OPEN,
+    scenes_per_shard=2,
+)
+
+
+@pytest.fixture(scope="module")
+def scenes(captured, twisted):
+    paths = (twisted, captured)
+    return [CapturedScene(path=str(path), number=i) for i, path in enumerate(paths)]
+
+
+@pytest.fixture(scope="module")
+def whole(scenes, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, simulate(scenes, folder, config=CONFIG)
+
+
+def _stored(folder):
+    (shard,) = records.shards(folder)
+    return clips.read_clips(shard)
+
+
+def test_a_scene_with_broken_poses_is_counted_and_told_and_the_job_goes_on(whole):
+    _, summary = whole
+    assert summary["refused"] == {"scene cannot be read": 1}
+    assert list(summary["failed"]) == ["capture-0000"]
+    assert "R R" in summary["failed"]["capture-0000"]
+    assert (summary["scenes"], summary["clips"]) == (2, 3)
+
+
+def test_notes_say_what_was_asked(whole):
+    folder, summary = whole
+    for index, clip in enumerate(_stored(folder)):
+        notes, number = clip.notes, 3 + index
+        assert notes["clip"] == number
+        assert tuple(notes["types"]) == types_of(number, CONFIG.plan)
+        assert notes["severities"] == severities(number, CONFIG.plan)
+        assert notes["mask_kind"] in ("edited weight", "difference")
+        assert clip.mask is not None
+        assert clip.mask.shape == (9, 49, 49)
+        assert not np.array_equal(clip.clean, clip.artifact)
+    assert sum(summary["routes"].values()) == 3
+
+
+def test_a_line_of_the_index_and_the_config_make_its_clip_again(whole):
+    folder, _ = whole
+    lines = (folder / "index.jsonl").read_text().splitlines()
+    line = json.loads(lines[1])
+    made = remake(line, config=CONFIG)
+    assert clips.to_bytes(made) == clips.to_bytes(_stored(folder)[line["record"]])
+
+
+def test_a_shard_has_a_contact_sheet(whole):
+    folder, _ = whole
+    (sheet,) = folder.glob("*.png")
+    assert sheet.stem == records.shards(folder)[0].stem
+
+
+def test_refused_attempts_are_tried_again_with_their_types_then_given_up(
+    scenes, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(breaking_routes, "_gated", lambda *_: (None, "too broken"))
+    monkeypatch.setattr(
+        breaking_routes,
+        "_broken",
+        lambda *given: (asked.append(given[3]), None),
+    )
+    fit = lambda place, *_, **__: Dense(
+        splat=empty(), views=place.capture.cameras, psnr=30.0
+    )
+    monkeypatch.setattr(simulation, "densely", fit)
+    outcome = simulation.simulate_scene(scenes[1], config=CONFIG)
+    assert outcome.refused == {"too broken": 6}
+    for index in range(3):
+        first, again = asked[2 * index : 2 * index + 2]
+        number = 3 + index
+        assert list(first) == list(again) == list(types_of(number, CONFIG.plan))
+        assert again == severities(number, CONFIG.plan, attempt=1, broken=1)
+        assert all(outcome.given_up[name] for name in first)
+
+
+def test_a_dense_fit_that_is_too_poor_refuses_its_scene(scenes):
+    strict = dataclasses.replace(CONFIG, least_fidelity=90.0)
+    outcome = simulation.simulate_scene(scenes[1], config=strict)
+    assert outcome.refused == {"dense fit too poor": 1}
+    assert not outcome.clips
+
+
+def test_a_capture_is_clean_only_as_its_dense_fit(scenes, tmp_path):
+    config = dataclasses.replace(CONFIG, clean="scene")
+    with pytest.raises(UserError, match="clean=fit"):
+        simulate(scenes, tmp_path, config=config)
