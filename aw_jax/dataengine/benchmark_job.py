@@ -1,7 +1,7 @@
 """Makes the benchmark, place by place: a job that can be resumed.
 
-A place ends in one shard and, beside it, an index with one JSON line per clip; both
-appear whole or not at all, the shard last. Once every place is filled index.jsonl and
+A place ends in one shard and, beside it, an index with one JSON line per clip and a
+contact sheet (`shards.write`). Once every place is filled index.jsonl and
 manifest.json are written. With a frozen manifest nothing is chosen any more: its
 scenes, draws and severities are made again, and the set is compared with it.
 """
@@ -9,7 +9,7 @@ scenes, draws and severities are made again, and the set is compared with it.
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,9 +17,9 @@ from typing import Any, TypeAlias
 from aw_jax.config.report import diff, to_dict
 from aw_jax.core import atomic
 from aw_jax.core.errors import UserError
-from aw_jax.data import clips, records
+from aw_jax.data import records
 from aw_jax.data.clips import ClipRecord
-from aw_jax.dataengine import manifest
+from aw_jax.dataengine import manifest, shards
 from aw_jax.dataengine.benchmark import (
     BenchmarkConfig,
     PlannedClip,
@@ -30,9 +30,6 @@ from aw_jax.dataengine.manifest import MANIFEST, Entry, Manifest
 from aw_jax.dataengine.verification import VERDICT, compare
 from aw_jax.runs.versions import versions
 
-INDEX = "index.jsonl"
-BULKY = ("camera_from_world", "intrinsics", "frame_psnr")
-"""Notes that stay in the record and out of the index."""
 MOST_SCENES = 20
 """That are tried for one place."""
 
@@ -80,7 +77,7 @@ def make_benchmark(
     Raises:
         UserError: no scene fits a place; `frozen` is of another config, or not met.
     """
-    asked = {"plan": to_dict(config), "scenes": to_dict(settings)}
+    asked = to_dict({"plan": config, "scenes": settings})
     if frozen is not None:
         check_config(asked, frozen)
     places = plan(config)
@@ -93,8 +90,8 @@ def make_benchmark(
     return _join(folder, len(places), asked, frozen)
 
 
-def check_config(asked: dict[str, Any], frozen: Manifest) -> None:
-    """Refuses to make a frozen set in another way.
+def check_config(asked: Any, frozen: Manifest) -> None:
+    """Refuses to make a frozen set in another way; `asked` has `plan` and `scenes`.
 
     Raises:
         UserError: a field of the config differs from the manifest's.
@@ -118,15 +115,8 @@ def _fill(
         seed, made = _chosen(place, planned, make, config)
     else:
         seed, made = _again(planned, make, frozen)
-    head = {
-        "place": place,
-        "scene": seed,
-        "refused": dict(sorted(made.refused.items())),
-    }
-    shard = _shard(folder, place)
-    lines = [head, *map(_line, made.clips)]
-    atomic.write_text(shard.with_suffix(".jsonl"), _text(lines))
-    records.write_shard(shard, map(clips.to_bytes, made.clips))
+    head = {"scene": seed, "refused": dict(sorted(made.refused.items()))}
+    shards.write(_shard(folder, place), made.clips, head)
 
 
 def _chosen(
@@ -183,8 +173,8 @@ def _join(
     folder: Path, places: int, asked: dict[str, Any], frozen: Manifest | None
 ) -> dict[str, Any]:
     """Sums up; once all places are filled, writes what describes the set."""
-    shards = [_shard(folder, place) for place in range(places)]
-    done = [shard for shard in shards if shard.exists()]
+    found = [_shard(folder, place) for place in range(places)]
+    done = [shard for shard in found if shard.exists()]
     parts = [
         list(map(json.loads, shard.with_suffix(".jsonl").read_text().splitlines()))
         for shard in done
@@ -203,7 +193,7 @@ def _join(
     }
     if len(done) < places:
         return told
-    atomic.write_text(folder / INDEX, _text(lines))
+    atomic.write_text(folder / shards.INDEX, shards.json_lines(lines))
     return told | _describe(folder, asked, frozen)
 
 
@@ -224,11 +214,3 @@ def _describe(
 
 def _shard(folder: Path, place: int) -> Path:
     return folder / f"place-{place:03d}{records.SUFFIX}"
-
-
-def _line(clip: ClipRecord) -> dict[str, Any]:
-    return {key: value for key, value in clip.notes.items() if key not in BULKY}
-
-
-def _text(lines: Iterable[dict[str, Any]]) -> str:
-    return "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)

@@ -72,9 +72,9 @@ def _clip(
         rng = np.random.default_rng([plan.seed, 3, number, attempt])
         course = passing(dense.views, rng, frames=config.frames)
         key = clip_key(number, attempt, plan)
-        made, seen = _broken(place, dense, course, asked, key, config, stages)
-        with stages("gate"):
-            clip, reason = _gated(made, seen, config)
+        clip, reason = tried(
+            place, dense, course, asked, key, config=config, stages=stages
+        )
         if reason is None:
             notes = place.notes | course.notes | clip.notes
             notes |= _planned(number, attempt, asked, dense, config)
@@ -84,6 +84,22 @@ def _clip(
         refused[reason] += 1
         own[reason] += 1
     return None
+
+
+def tried(
+    place: Place,
+    dense: Dense,
+    course: Course,
+    asked: dict[str, float],
+    key: Key[Array, ""],
+    *,
+    config: SimulationConfig,
+    stages: Stages,
+) -> tuple[ClipRecord, str | None]:
+    """The clip along a course, broken as asked, and why the gate refuses it, if so."""
+    made, seen = _broken(place, dense, course, asked, key, config, stages)
+    with stages("gate"):
+        return _gated(made, seen, config)
 
 
 def _broken(
