@@ -97,21 +97,6 @@ def tried(
     stages: Stages,
 ) -> tuple[ClipRecord, str | None]:
     """The clip along a course, broken as asked, and why the gate refuses it, if so."""
-    made, seen = _broken(place, dense, course, asked, key, config, stages)
-    with stages("gate"):
-        return _gated(made, seen, config)
-
-
-def _broken(
-    place: Place,
-    dense: Dense,
-    course: Course,
-    asked: dict[str, float],
-    key: Key[Array, ""],
-    config: SimulationConfig,
-    stages: Stages,
-) -> tuple[Broken, Truth]:
-    """The broken clip and what is clean along its course."""
     with stages("render"):
         found = subject(dense.splat, course.cameras, dense.views)
         made = broken_clip(found, asked, key)
@@ -121,7 +106,9 @@ def _broken(
             clean, depth = jax.block_until_ready(
                 truth(place, dense, course.cameras, config)
             )
-    return made, Truth(course=course, clean=clean, depth=depth)
+    seen = Truth(course=course, clean=clean, depth=depth)
+    with stages("gate"):
+        return _gated(made, seen, config)
 
 
 def _gated(
