@@ -175,8 +175,6 @@ def _objective(
     config: LossConfig,
     settings: RenderSettings,
 ) -> tuple[Float[Array, ""], Seen]:
-    open_ = jnp.arange(splat.sh.shape[-2]) < controls.coefficients
-    splat = replace(splat, sh=jnp.where(open_[:, None], splat.sh, 0))
     losses, drawn, quality = [], [], []
     for view, offset, exposure in zip(views, offsets, exposures, strict=True):
         rendering = render(
@@ -185,6 +183,7 @@ def _objective(
             settings=settings,
             background=controls.background,
             screen_offsets=offset,
+            harmonics=controls.coefficients,
         )
         color, truth = rendering.color, view.images
         if exposure is not None:

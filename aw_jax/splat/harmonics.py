@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from aw_jax.core import numerics
-from aw_jax.core.arrays import Array, Float
+from aw_jax.core.arrays import Array, Float, Int
+from aw_jax.splat.kernels import native_harmonics
 
 DC = 0.28209479177387814
 """The constant harmonic, 1 / (2 sqrt(pi))."""
@@ -72,14 +73,29 @@ def _third(
 
 
 def colors(
-    sh: Float[Array, "g u 3"], direction: Vector, *, degree: int
+    sh: Float[Array, "g u 3"],
+    direction: Vector,
+    *,
+    degree: int,
+    count: Int[Array, ""] | None = None,
+    native: bool = False,
 ) -> Float[Array, "v g 3"]:
     """The color of each Gaussian along unit directions (v, g), at least 0.
 
-    The clamp passes the whole gradient at exactly 0, as torch's does.
+    `count` may close harmonics within `degree`: only the first so many are used.
+    `native` sums by `kernels/harmonics.cc`. The clamp passes the whole gradient at
+    exactly 0, as torch's does.
     """
-    weights = terms(direction, degree=degree)
-    color = 0.5 + _mixed(weights, sh[:, : len(weights)])
+    most = (degree + 1) ** 2
+    if native:
+        used = most if count is None else jnp.minimum(count, most)
+        mixed = native_harmonics.mixed(sh, direction, jnp.asarray(used))
+    else:
+        weights = terms(direction, degree=degree)
+        if count is not None:
+            weights = tuple(jnp.where(u < count, w, 0) for u, w in enumerate(weights))
+        mixed = _mixed(weights, sh[:, :most])
+    color = 0.5 + mixed
     return jnp.where(color >= 0, color, 0)
 
 

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from aw_jax.core import numerics
-from aw_jax.core.arrays import Array, Bool, Float
+from aw_jax.core.arrays import Array, Bool, Float, Int
 from aw_jax.core.pytrees import pytree
 from aw_jax.geometry.cameras import Cameras, centers
 from aw_jax.splat import harmonics
@@ -80,14 +80,24 @@ def project(splat: Splat, cameras: Cameras, settings: RenderSettings) -> Project
 
 
 def shade(
-    splat: Splat, cameras: Cameras, settings: RenderSettings
+    splat: Splat,
+    cameras: Cameras,
+    settings: RenderSettings,
+    *,
+    count: Int[Array, ""] | None = None,
+    native: bool = False,
 ) -> Float[Array, "v g 3"]:
-    """The color of every Gaussian from every camera of a flat batch (v,)."""
+    """The color of every Gaussian from every camera of a flat batch (v,).
+
+    `count` and `native` are those of `harmonics.colors`.
+    """
     stored = sh_degree(splat)
     degree = stored if settings.sh_degree is None else min(settings.sh_degree, stored)
     eyes = jnp.moveaxis(centers(cameras)[:, None], -1, 0)
     x, y, z = numerics.unit_components(tuple(splat.means.T[:, None] - eyes))
-    return harmonics.colors(splat.sh, (x, y, z), degree=degree)
+    return harmonics.colors(
+        splat.sh, (x, y, z), degree=degree, count=count, native=native
+    )
 
 
 def _to_camera(splat: Splat, cameras: Cameras) -> Vector:

@@ -80,6 +80,7 @@ def render(
     screen_offsets: Float[Array, "*v g 2"] | None = None,
     depth_offsets: Float[Array, "*v g"] | Float[Array, " g"] | None = None,
     tagged: Float[Array, "*v g"] | Float[Array, " g"] | None = None,
+    harmonics: Int[Array, ""] | None = None,
 ) -> Rendering:
     """Renders `splat` from every camera of any batch.
 
@@ -88,7 +89,8 @@ def render(
     pass zeros, and their cotangent is dL/dmean on the screen, which densification
     thresholds. `depth_offsets` (world units) are added to z where Gaussians are sorted
     and nowhere else: they blend in a wrong order, as in popping. `tagged` (0 to 1; in
-    one view or in all) asks how much of each pixel comes of tagged Gaussians.
+    one view or in all) asks how much of each pixel comes of tagged Gaussians. Only the
+    first `harmonics` coefficients of color are used (a number that may be traced).
     """
     batch = cameras.intrinsics.shape[:-2]
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[-2:]), cameras)
@@ -97,7 +99,7 @@ def render(
     per_view = PerView(
         screen_offsets, _in_each(depth_offsets, batch), _in_each(tagged, batch)
     )
-    projected, features = _prepare(splat, flat, per_view, settings)
+    projected, features = _prepare(splat, flat, per_view, harmonics, settings)
     screen = (cameras.width, cameras.height)
     blended = composite(settings, screen, projected, features)
     radii = jnp.max(projected.radii, axis=-1)
@@ -117,14 +119,21 @@ def _in_each(
 
 @functools.partial(jax.jit, static_argnames="settings")
 def _prepare(
-    splat: Splat, cameras: Cameras, per_view: PerView, settings: RenderSettings
+    splat: Splat,
+    cameras: Cameras,
+    per_view: PerView,
+    harmonics: Int[Array, ""] | None,
+    settings: RenderSettings,
 ) -> tuple[Projected, Float[Array, "v g c"]]:
     """What to composite: color, z and tags, sorted by z and its offsets."""
     projected = projection.project(splat, cameras, settings)
     if per_view.screen_offsets is not None:
         means2d = projected.means2d + per_view.screen_offsets
         projected = replace(projected, means2d=means2d)
-    color = projection.shade(splat, cameras, settings)
+    by_kernel = _by_kernel(settings, splat)
+    color = projection.shade(
+        splat, cameras, settings, count=harmonics, native=by_kernel
+    )
     features = [color, projected.depths[..., None]]
     if per_view.tags is not None:
         features.append(per_view.tags[..., None])
@@ -228,6 +237,13 @@ def _backend(settings: RenderSettings, dtype: jnp.dtype) -> Backend:
         return settings.backend
     suits = jax.default_backend() == "cpu" and dtype == jnp.float32
     return "native" if suits and native.available() else "xla"
+
+
+def _by_kernel(settings: RenderSettings, splat: Splat) -> bool:
+    """Whether harmonics are summed by the native kernel as well."""
+    single = splat.sh.dtype == splat.means.dtype == jnp.float32
+    chosen = _backend(settings, splat.sh.dtype) == "native"
+    return single and chosen and native.available()
 
 
 def _kernel(

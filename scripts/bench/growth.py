@@ -9,7 +9,8 @@ figure is the slope of log time over log Gaussians (pixels) at the last three si
 medians of interleaved rounds: 1 is proportional. `native_one_over_two_threads` is the
 time of the native kernels (forward and backward, of given ellipses) on one core over
 that on two, each an own process, in turns; `render_one_over_two_threads` that of the
-full render, whose projection XLA compiles. The last line is JSON.
+full render, whose projection XLA compiles; freed pages are kept, as our launchers do,
+since two threads that fill pages wait for each other. The last line is JSON.
 """
 
 import os
@@ -31,6 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 from cases import Case, machine, our_run, random_case, splat_and_camera
 
+from aw_jax.runs.memory import keep_freed_pages
 from aw_jax.runs.versions import versions
 from aw_jax.splat import projection
 from aw_jax.splat.kernels import native
@@ -99,6 +101,7 @@ def child(cores: int) -> tuple[float, float]:
 def on_cores(cores: int) -> None:
     """Prints the best of ten calls of each."""
     assert len(os.sched_getaffinity(0)) == cores
+    keep_freed_pages()
     case = random_case(100_000, 512)
     runs = (compositing(case), our_run(case, "native"))
     for run in runs:

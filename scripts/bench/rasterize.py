@@ -8,7 +8,8 @@ points of ../shared/scenes/garden_points in front of its first camera. Runs of t
 sides are interleaved and their images and gradients compared. The last line is JSON; a
 ratio is ours / peer. Memory is the peak of an own process over its imports and inputs:
 `memory` with programs from jax's cache on disk, `first_memory` with XLA's compiler,
-which takes 130 to 300 MB by itself.
+which takes 130 to 300 MB by itself. glibc hands freed memory back at its documented
+threshold, on all sides, or what a loader has freed would count.
 
 gsplat's torch functions spend about half their time on pages that the C library has
 handed back and asks for again. `--keep-freed-pages` lets all sides keep them, as our
@@ -133,6 +134,7 @@ def child_peak(name: str, side: str, small: bool, cache: str) -> float:
     """`peak_memory` in a process of its own, which keeps its programs in `cache`."""
     words = [sys.executable, __file__, "--peak", side, "--cases", name]
     kept = {
+        "MALLOC_TRIM_THRESHOLD_": "131072",
         "JAX_COMPILATION_CACHE_DIR": cache,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }

@@ -2,8 +2,8 @@
 
   python scripts/bench/simulate.py [--scenes 2] [--units 4] [--only routes|workers]
 
-Clips are 33 x 96 x 96. Routes run in this process on one core, after a scene that is
-not timed and compiles everything; every clip is labelled with `st-lpips-vgg`.
+Clips are 33 x 96 x 96. Routes run in this process on one core, once to compile all
+programs and then timed; every clip is labelled with `st-lpips-vgg`.
 `kernel_share` is the time of fit, render and label, each drained before the next
 begins, over the whole. For `ray_speedup`, one core each is given to two nodes of a Ray
 cluster, and to plain processes that share the same units; all of them find compiled
@@ -63,9 +63,10 @@ def timed(route: str, config: Any, scenes: int, folder: Path) -> dict[str, float
                 label_folder(to, config=LabelConfig())
         return stages, made["clips"]
 
-    run(range(FIRST, FIRST + 1), folder / f"{route}-first")
+    seeds = range(FIRST, FIRST + scenes)
+    run(seeds, folder / f"{route}-first")
     begin = time.perf_counter()
-    stages, clips = run(range(FIRST + 1, FIRST + 1 + scenes), folder / route)
+    stages, clips = run(seeds, folder / route)
     wall = time.perf_counter() - begin
     print(f"{route}: {clips} clips, {wall:.1f} s, {dict(stages.seconds)}", flush=True)
     return {**stages.seconds, "wall": wall, "clips": clips}

@@ -35,8 +35,8 @@ CONFIG = SimulationConfig(
     height=49,
     clean="fit",
     paths=0,
-    broken=3,
-    plan=PlanConfig(attempts=2),
+    broken=2,
+    plan=PlanConfig(types=("color_outliers", "aliasing"), most=2, attempts=2),
     dense=DenseFitConfig(
         points=SurfacePointsConfig(count=420),
         fit=FitConfig(steps=60, capacity=420, sh_degree=0, densify=McmcConfig()),
@@ -69,13 +69,13 @@ def test_a_scene_with_broken_poses_is_counted_and_told_and_the_job_goes_on(whole
     assert summary["refused"] == {"scene cannot be read": 1}
     assert list(summary["failed"]) == ["capture-0000"]
     assert "R R" in summary["failed"]["capture-0000"]
-    assert (summary["scenes"], summary["clips"]) == (2, 3)
+    assert (summary["scenes"], summary["clips"]) == (2, 2)
 
 
 def test_notes_say_what_was_asked(whole):
     folder, summary = whole
     for index, clip in enumerate(_stored(folder)):
-        notes, number = clip.notes, 3 + index
+        notes, number = clip.notes, 2 + index
         assert notes["clip"] == number
         assert tuple(notes["types"]) == types_of(number, CONFIG.plan)
         assert notes["severities"] == severities(number, CONFIG.plan)
@@ -83,7 +83,7 @@ def test_notes_say_what_was_asked(whole):
         assert clip.mask is not None
         assert clip.mask.shape == (9, 49, 49)
         assert not np.array_equal(clip.clean, clip.artifact)
-    assert sum(summary["routes"].values()) == 3
+    assert sum(summary["routes"].values()) == 2
 
 
 def test_a_line_of_the_index_and_the_config_make_its_clip_again(whole):
@@ -111,10 +111,10 @@ def test_refused_attempts_are_tried_again_with_their_types_then_given_up(
     )
     monkeypatch.setattr(simulation, "densely", fit)
     outcome = simulation.simulate_scene(scenes[1], config=CONFIG)
-    assert outcome.refused == {"too broken": 6}
-    for index in range(3):
+    assert outcome.refused == {"too broken": 4}
+    for index in range(2):
         first, again = asked[2 * index : 2 * index + 2]
-        number = 3 + index
+        number = 2 + index
         assert list(first) == list(again) == list(types_of(number, CONFIG.plan))
         assert again == severities(number, CONFIG.plan, attempt=1, broken=1)
         assert all(outcome.given_up[name] for name in first)

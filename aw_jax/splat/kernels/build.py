@@ -1,4 +1,4 @@
-"""Compiles `composite.cc` at first use and keeps the library in a cache.
+"""Compiles the kernels (*.cc) at first use and keeps the library in a cache.
 
 The file's name is a hash of everything that decides what it holds: sources, flags, CPU
 and jaxlib version. It is written aside and renamed, so processes that start together
@@ -22,7 +22,7 @@ from pathlib import Path
 import jax
 import jaxlib
 
-SOURCE = Path(__file__).with_name("composite.cc")
+FOLDER = Path(__file__).parent
 COMPILERS = ("g++", "clang++", "c++")
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-pthread", "-ffp-contract=fast")
 MATHS = (  # what -ffast-math holds except what breaks rounding by a magic number
@@ -101,10 +101,10 @@ def cache_folder() -> Path:
 
 def _load(compiler: str, cpu: str) -> ctypes.CDLL:
     flags = (*FLAGS, *MATHS, *machine_flags(cpu))
-    sources = (p.read_text() for p in (SOURCE, *sorted(SOURCE.parent.glob("*.h"))))
-    parts = (*sources, *flags, cpu, jaxlib.__version__)
+    files = sorted(p for p in FOLDER.iterdir() if p.suffix in (".cc", ".h"))
+    parts = (*(p.read_text() for p in files), *flags, cpu, jaxlib.__version__)
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
-    path = cache_folder() / f"composite-{key}.so"
+    path = cache_folder() / f"kernels-{key}.so"
     if path.exists():
         with contextlib.suppress(OSError):  # a damaged file is built anew
             return ctypes.CDLL(str(path))
@@ -118,7 +118,7 @@ def compile_to(path: Path, command: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         aside = Path(folder) / path.name
         headers = ["-isystem", jax.ffi.include_dir()]
-        files = [str(SOURCE), "-o", str(aside)]
+        files = [*map(str, sorted(FOLDER.glob("*.cc"))), "-o", str(aside)]
         built = subprocess.run(
             [*command, *headers, *files], capture_output=True, text=True, check=False
         )

@@ -15,6 +15,8 @@ from aw_jax.core.errors import UserError
 from aw_jax.splat.kernels import build
 
 FORWARD, BACKWARD = "aw_composite_forward", "aw_composite_backward"
+HARMONICS_FORWARD = "aw_harmonics_forward"
+HARMONICS_BACKWARD = "aw_harmonics_backward"
 MAX_CHANNELS = 32
 
 
@@ -24,7 +26,7 @@ def available() -> bool:
     library = build.library()
     if library is None:
         return False
-    for name in (FORWARD, BACKWARD):
+    for name in (FORWARD, BACKWARD, HARMONICS_FORWARD, HARMONICS_BACKWARD):
         handler = jax.ffi.pycapsule(getattr(library, name))
         jax.ffi.register_ffi_target(name, handler, platform="cpu")
     return True

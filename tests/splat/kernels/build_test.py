@@ -16,7 +16,7 @@ def fresh(monkeypatch, tmp_path):
     source = tmp_path / "source" / "tiny.cc"
     source.parent.mkdir()
     source.write_text('extern "C" int answer() { return 42; }\n')
-    monkeypatch.setattr(build, "SOURCE", source)
+    monkeypatch.setattr(build, "FOLDER", source.parent)
     monkeypatch.setenv("AW_JAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("AW_JAX_NO_NATIVE", raising=False)
     build.library.cache_clear()
@@ -45,10 +45,10 @@ def test_library_is_built_once_and_found_again(fresh):
 
 def test_changed_source_or_header_is_built_anew(fresh):
     build.library()
-    build.SOURCE.write_text('extern "C" int answer() { return 43; }\n')
+    (build.FOLDER / "tiny.cc").write_text('extern "C" int answer() { return 43; }\n')
     build.library.cache_clear()
     assert answer() == 43
-    (build.SOURCE.parent / "part.h").write_text("// new\n")
+    (build.FOLDER / "part.h").write_text("// new\n")
     build.library.cache_clear()
     build.library()
     assert len(names(fresh)) == 3
@@ -82,7 +82,7 @@ def test_missing_compiler_warns_once_and_turns_native_off(fresh, monkeypatch):
 
 
 def test_failed_build_warns_with_the_first_error(fresh):
-    build.SOURCE.write_text("#error out of order\n")
+    (build.FOLDER / "tiny.cc").write_text("#error out of order\n")
     with pytest.warns(RuntimeWarning, match="out of order"):
         assert build.library() is None
     assert names(fresh) == []
