@@ -7,7 +7,9 @@ out: sha256 of the decoded pixels, and thumbnails. `verification` compares two o
 import base64
 import dataclasses
 import hashlib
+import os
 import platform
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,17 +64,26 @@ class Manifest:
 
 
 def this_platform() -> str:
-    """What decides how sums are rounded: processor, JAX, and the rasterizer in use."""
+    """What decides how sums are rounded: processor, JAX, and the rasterizer in use.
+
+    Where it differs bits may still be the same; where it does not, they must be.
+    """
     on_cpu = jax.default_backend() == "cpu"
-    chip = platform.machine() if on_cpu else jax.devices()[0].device_kind
-    if on_cpu:
-        lanes = build.machine_flags(build.cpu_description())[0]
-        chip += f" {lanes.removeprefix('-DAW_')}".lower()
+    chip = _processor() if on_cpu else jax.devices()[0].device_kind
     raster = "native" if on_cpu and native.available() else "xla"
     return (
-        f"{platform.system()} {chip}, jax {jax.__version__}, "
+        f"{platform.system()}, {chip}, jax {jax.__version__}, "
         f"jaxlib {jaxlib.__version__}, {raster} rasterizer"
     )
+
+
+def _processor() -> str:
+    """Model, lane width and cores, as far as the system tells."""
+    told = build.cpu_description()
+    model = re.search(r"'model name': '([^']*)'", told)
+    lanes = build.machine_flags(told)[0].removeprefix("-DAW_LANES=")
+    name = model.group(1) if model else platform.processor()
+    return f"{platform.machine()} {name}, {lanes} lanes, {os.cpu_count()} cores"
 
 
 def named_clips(folder: Path) -> Iterator[tuple[str, ClipRecord]]:
