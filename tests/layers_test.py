@@ -18,6 +18,7 @@ LAYERS = {
     "splat": 2,
     "models": 2,
     "restoration": 3,
+    "generation": 3,
     "metrics": 3,
     "data": 4,
     "train": 5,

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aw_jax.core.arrays import Array, Float
+from aw_jax.flow import path
 
 Velocity = Callable[[Float[Array, "b n c"], Float[Array, ""]], Float[Array, "b n c"]]
 """v(z, t) with one level t for the whole target."""
@@ -24,6 +25,20 @@ def step(
     """One step; the axes of `t` are the leading axes of `z`: (), (b,) or (b, n)."""
     delta = t - t_next
     return z - jnp.reshape(delta, delta.shape + (1,) * (z.ndim - delta.ndim)) * v
+
+
+def stochastic_step(
+    z: Float[Array, "b n c"],
+    v: Float[Array, "b n c"],
+    t: Float[Array, "*b"],
+    t_next: Float[Array, "*b"],
+    noise: Float[Array, "b n c"],
+) -> Float[Array, "b n c"]:
+    """To the data that `v` points to, and back to `t_next` with fresh noise.
+
+    (1 - t') (z_t - t v) + t' n, LTX-Video's `stochastic_sampling` (rf.py).
+    """
+    return path.interpolate(path.clean(z, v, t), noise, t_next)
 
 
 def next_lower(t: Float[Array, "*b"], times: np.ndarray) -> Float[Array, "*b"]:

@@ -54,11 +54,17 @@ class Conditions:
     """Frames and pixels of the video per latent step."""
     heatmaps: Heatmaps
     method: MethodConfig
+    t5_mask: bool | None = None
+    """Whether T5 was shown the padding of the prompt; None: it is not T5's."""
 
 
 def checksum(path: str | Path) -> str:
-    """Sha256 of a file's bytes."""
+    """Sha256 of a file's bytes; of a folder, of its files' sums in their order."""
     digest = hashlib.sha256()
+    if Path(path).is_dir():
+        for file in sorted(Path(path).iterdir()):
+            digest.update(f"{file.name} {checksum(file)}\n".encode())
+        return digest.hexdigest()
     with Path(path).open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
@@ -107,7 +113,8 @@ def read_conditions(path: str | Path) -> Conditions:
     if text is None:
         raise UserError(
             f"{path}: expected metadata 'conditions', found none; adapters of other "
-            "programs do not say what they were trained with."
+            "programs do not say what they were trained with: adapters.json and "
+            "prompt.safetensors beside it must."
         )
     try:
         return from_dict(Conditions, json.loads(text))

@@ -25,6 +25,7 @@ from aw_jax.nn import lora
 from aw_jax.nn.initialize import initialized
 from aw_jax.restoration import adapter_files, pipeline
 from aw_jax.restoration.adapter_files import Conditions, Heatmaps
+from aw_jax.restoration.foreign import embedded_prompt
 from aw_jax.restoration.model_files import (
     PREDICTOR,
     RESTORER,
@@ -246,8 +247,10 @@ def _context(
         parts = Path(config.parts)
         sum_ = adapter_files.checksum(parts / VAE)
         ridge = load_ridge(parts / RIDGE, vae=sum_)
+    embedded = embedded_prompt(Path(config.parts))
+    prompt = restore_prompt(model.config.caption_channels)
     return Context(
-        prompt=restore_prompt(model.config.caption_channels),
+        prompt=prompt if embedded is None else jnp.asarray(embedded.rows),
         coords=spread(pipeline.positions(vae, model, shape, method)),
         full=spread(allowed.full),
         null=spread(allowed.null),
@@ -275,6 +278,7 @@ def _saved(
         return parts / TRANSFORMER
     label = notes["label"]
     started = config.denoising.method.source == "ridge"
+    embedded = embedded_prompt(parts)
     conditions = Conditions(
         base=adapter_files.checksum(parts / TRANSFORMER),
         vae=adapter_files.checksum(parts / VAE),
@@ -283,6 +287,7 @@ def _saved(
         strides=(vae.config.time_stride, vae.config.space_stride),
         heatmaps=Heatmaps(net=label["net"], constant=label["constant"]),
         method=config.denoising.method,
+        t5_mask=None if embedded is None else embedded.t5_mask,
     )
     path = parts / (PREDICTOR if config.task == "predictor" else RESTORER)
     prompt = np.asarray(context.prompt)

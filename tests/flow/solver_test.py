@@ -39,3 +39,13 @@ def test_every_token_steps_from_its_own_level(pair):
     got = solver.step(z, path.velocity(data, noise), t, below)
     np.testing.assert_allclose(got, path.interpolate(data, noise, below), atol=1e-6)
     np.testing.assert_array_equal(got[:, -1], data[:, -1])
+
+
+def test_a_stochastic_step_keeps_the_data_and_draws_the_noise_anew(pair):
+    data, noise = pair
+    fresh = jax.random.normal(jax.random.key(1), noise.shape)
+    t = jnp.array([[1.0, 0.75, 0.5, 0.25, 0.6, 0.4]] * 2)
+    below = jnp.array([[0.75, 0.5, 0.25, 0.0, 0.5, 0.25]] * 2)
+    z, v = path.interpolate(data, noise, t), path.velocity(data, noise)
+    got = solver.stochastic_step(z, v, t, below, fresh)
+    np.testing.assert_allclose(got, path.interpolate(data, fresh, below), atol=1e-6)

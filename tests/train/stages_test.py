@@ -5,6 +5,7 @@ import shutil
 
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import pytest
 from flax import nnx
@@ -17,8 +18,10 @@ from aw_jax.models.ltx import config as ltx_config
 from aw_jax.models.ltx import vae_config
 from aw_jax.models.ltx.vae import VideoVAE
 from aw_jax.models.ltx.vae_files import save_vae
+from aw_jax.models.t5 import embedding_cache
+from aw_jax.models.t5.config import TextConfig
 from aw_jax.nn.initialize import initialized
-from aw_jax.restoration import adapter_files, model_files, pipeline
+from aw_jax.restoration import adapter_files, foreign, model_files, pipeline
 from aw_jax.restoration.method import MethodConfig
 from aw_jax.restoration.ridge import save_ridge
 from aw_jax.train.config import AdapterConfig, TrainConfig
@@ -154,6 +157,18 @@ def test_adapters_of_another_base_are_refused(parts):
     run(parts, "base", "again", loop=LoopConfig(steps=1, log_every=1, save_every=1))
     with pytest.raises(UserError, match="trained with base="):
         model_files.load(str(parts))
+
+
+@pytest.mark.slow
+def test_a_prompt_that_t5_embedded_is_kept_with_its_convention(parts):
+    text = TextConfig(t5_mask=False)
+    key = embedding_cache.Key(prompt="p", tokenizer="t", encoder="e", config=text)
+    rows = np.arange(20).reshape(5, 4).astype(ml_dtypes.bfloat16)
+    embedding_cache.write(parts, key, embedding_cache.Entry(embeddings=rows, length=2))
+    key.path(parts).rename(parts / foreign.EMBEDDED)
+    path = run(parts, "restorer", "prompted")
+    assert adapter_files.read_conditions(path).t5_mask is False
+    np.testing.assert_array_equal(model_files.load(str(parts)).prompt, rows[:2])
 
 
 def test_clips_without_heatmaps_are_refused_before_training(parts):

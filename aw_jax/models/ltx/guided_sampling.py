@@ -6,13 +6,15 @@ of one batch. A segment given with some strength has the level
     t_segment = min(t, 1 - strength),
 
 moves only while t - 1e-6 < 1 - strength, and then to the next level below its own.
-Neighbouring steps that need the same predictions are one compiled loop.
+Neighbouring steps that need the same predictions are one compiled loop; `sample_steps`
+makes the same steps one at a time, for those who want to watch.
 (LTX-Video pipeline_ltx_video.py.)
 """
 
 import dataclasses
 import functools
 import itertools
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +45,8 @@ class GuidedConfig:
 
     LTX-Video's own default is 0.15, though training shows them clean.
     """
+    stochastic: bool = False
+    """Every step goes to clean tokens and back with fresh noise (0.9.6 distilled)."""
 
     def __post_init__(self) -> None:
         """Refuses negative noise."""
@@ -88,32 +92,80 @@ def sample_guided(
     Raises:
         UserError: guidance above 1 without a negative prompt; a block that is none.
     """
-    levels = times(config.sampler, tokens=start.tokens.shape[1] - start.extra)
     tokens = start.tokens
-    for steps, needs in _loops(config.guidance, levels, layers=model.config.layers):
+    for steps, needs in _loops(model, start, config):
 
         def advance(
-            z: Array, step: Steps, needs: tuple[bool, bool] = needs
+            z: Array, at: Steps, needs: tuple[bool, bool] = needs
         ) -> tuple[Array, None]:
-            z = _noised(z, start, step, key, config.cond_noise)
-            t = jnp.minimum(step.level, 1 - start.strengths)
-            v = _velocity(model, start, prompts, step, (z, t), needs, config)
-            return _moved(z, v, start, jnp.asarray(step.level), t, levels), None
+            z = _advanced(model, start, prompts, key, z, at, needs=needs, config=config)
+            return z, None
 
         tokens = jax.lax.scan(advance, tokens, steps)[0]
     return tokens[:, start.extra :]
 
 
+def sample_steps(
+    model: Transformer,
+    start: Canvas,
+    prompts: Prompts,
+    key: Key[Array, ""],
+    *,
+    config: GuidedConfig,
+) -> Iterator[Float[Array, "b n c"]]:
+    """The tokens of the video after each step; the last are `sample_guided`'s.
+
+    Raises:
+        UserError: as `sample_guided`, with the first step.
+    """
+    tokens = start.tokens
+    for steps, needs in _loops(model, start, config):
+        for i in range(len(steps.index)):
+            at = jax.tree.map(lambda x, i=i: x[i], steps)
+            tokens = _advanced(
+                model, start, prompts, key, tokens, at, needs=needs, config=config
+            )
+            yield tokens[:, start.extra :]
+
+
+@functools.partial(jax.jit, static_argnames=("needs", "config"))
+def _advanced(
+    model: Transformer,
+    start: Canvas,
+    prompts: Prompts,
+    key: Key[Array, ""],
+    z: Float[Array, "b m c"],
+    step: Steps,
+    *,
+    needs: tuple[bool, bool],
+    config: GuidedConfig,
+) -> Float[Array, "b m c"]:
+    """One step of all tokens that move."""
+    z = _noised(z, start, step, key, config.cond_noise)
+    t = jnp.minimum(step.level, 1 - start.strengths)
+    v = _velocity(model, start, prompts, step, (z, t), needs, config)
+    fresh = None
+    if config.stochastic:
+        fresh = jax.random.normal(_step_key(key, "stochastic", step), z.shape)
+    levels = _levels(start, config)
+    return _moved(z, v, start, jnp.asarray(step.level), t, levels, fresh)
+
+
+def _levels(start: Canvas, config: GuidedConfig) -> np.ndarray:
+    return times(config.sampler, tokens=start.tokens.shape[1] - start.extra)
+
+
 def _loops(
-    config: GuidanceConfig, levels: np.ndarray, *, layers: int
+    model: Transformer, start: Canvas, config: GuidedConfig
 ) -> list[tuple[Steps, tuple[bool, bool]]]:
     """Runs of steps, each with whether it needs the negative and the perturbed rows."""
-    level = levels[:-1]
+    level = _levels(start, config)[:-1]
+    layers = model.config.layers
     steps = Steps(
         index=np.arange(len(level)),
         level=level.astype(np.float32),
-        scales=guidance.scales(config, level),
-        blocks=guidance.skipped(config, level, layers=layers),
+        scales=guidance.scales(config.guidance, level),
+        blocks=guidance.skipped(config.guidance, level, layers=layers),
     )
     needs = [
         (bool(g != 1), bool(s != 0))
@@ -187,11 +239,20 @@ def _spread(x: Shaped[Array, " s"], start: Canvas) -> Shaped[Array, "b m"]:
 
 
 def _moved(
-    z: Array, v: Array, start: Canvas, level: Array, t: Array, levels: np.ndarray
+    z: Array,
+    v: Array,
+    start: Canvas,
+    level: Array,
+    t: Array,
+    levels: np.ndarray,
+    fresh: Array | None,
 ) -> Array:
-    """One Euler step of every token whose level has been reached."""
-    lower = solver.next_lower(t, levels)
-    stepped = solver.step(z, v, _spread(t, start), _spread(lower, start))
+    """One step of every token whose level has been reached."""
+    t, lower = _spread(t, start), _spread(solver.next_lower(t, levels), start)
+    if fresh is None:
+        stepped = solver.step(z, v, t, lower)
+    else:
+        stepped = solver.stochastic_step(z, v, t, lower, fresh)
     moves = _spread(level - 1e-6 < 1 - start.strengths, start)
     return jnp.where(moves[..., None], stepped, z).astype(z.dtype)
 
@@ -202,9 +263,12 @@ def _noised(
     """Tokens given with strength 1 as given, plus scale t^2 noise."""
     if scale == 0:
         return z
-    noise = jax.random.normal(
-        at_step(named(key, "cond_noise"), jnp.asarray(step.index)), z.shape
-    )
+    noise = jax.random.normal(_step_key(key, "cond_noise", step), z.shape)
     hard = _spread(start.strengths > 1 - 1e-6, start)[..., None]
     shown = start.tokens + scale * step.level**2 * noise
     return jnp.where(hard, shown, z).astype(z.dtype)
+
+
+def _step_key(key: Array, name: str, step: Steps) -> Array:
+    """The stream `name` at one step."""
+    return at_step(named(key, name), jnp.asarray(step.index))

@@ -10,7 +10,7 @@ adds nothing to B A.
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -62,8 +62,39 @@ def load_adapter(
         UserError: the file holds something else, or an adapter of another model.
     """
     pairs = lora_pairs.read_pairs(path, besides=besides)
-    slots = layer_slots(model.config)
     check_pairs(path, pairs, model.config)
+    return _inserted(model, pairs, name)
+
+
+def load_adapters(
+    model: Transformer, scales: Sequence[tuple[str | Path, float]], name: str
+) -> Transformer:
+    """The model with the sum of several files' updates as one adapter, active.
+
+    Args:
+        model: the base.
+        scales: each file, and what its update is multiplied by.
+        name: what the sum is called in the model.
+
+    Raises:
+        UserError: as `load_adapter`.
+    """
+    found: dict[str, list[Pair]] = defaultdict(list)
+    for path, scale in scales:
+        pairs = lora_pairs.read_pairs(path)
+        check_pairs(path, pairs, model.config)
+        for layer, pair in pairs.items():
+            found[layer].append(Pair(pair.a, np.float32(scale) * pair.b))
+    total = {
+        layer: Pair(np.concatenate([p.a for p in every]),
+                    np.concatenate([p.b for p in every], axis=1))
+        for layer, every in found.items()
+    }  # fmt: skip
+    return _inserted(model, total, name)
+
+
+def _inserted(model: Transformer, pairs: dict[str, Pair], name: str) -> Transformer:
+    slots = layer_slots(model.config)
     stacks: dict[str, dict[int | None, Pair]] = defaultdict(dict)
     for layer, pair in pairs.items():
         stacks[".".join(slots[layer].path)][slots[layer].layer] = pair

@@ -7,6 +7,7 @@ causal: whole latent frames of the video itself do not see the frames added to i
 """
 
 import jax.numpy as jnp
+from jaxtyping import Shaped
 
 from aw_jax.core.arrays import Array, Float
 from aw_jax.models.ltx.vae_config import VAEConfig
@@ -34,7 +35,7 @@ def pad(
     return jnp.pad(video, [(0, 0), *((0, n) for n in added), (0, 0)], mode="edge")
 
 
-def crop(video: Float[Array, "b g y x c"], size: Size) -> Float[Array, "b f h w c"]:
+def crop(video: Shaped[Array, "b g y x c"], size: Size) -> Shaped[Array, "b f h w c"]:
     """The first frames, rows and columns of `video`: undoes `pad`."""
     frames, height, width = size
     return video[:, :frames, :height, :width]

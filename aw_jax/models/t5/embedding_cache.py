@@ -75,6 +75,52 @@ def read_all(folder: str | Path, keys: Iterable[Key]) -> dict[Key, Entry]:
     return {key: entry for key, entry in found.items() if entry is not None}
 
 
+def find(folder: str | Path, prompt: str, config: TextConfig) -> Entry:
+    """The cached embedding of `prompt`, found by its words: T5 need not be there.
+
+    Raises:
+        UserError: there is none with this config, or there are those of several T5s.
+    """
+    keys = [key for _, key in _keys(folder) if key.prompt == prompt]
+    found = [key for key in keys if key.config == config]
+    if len(found) != 1:
+        others = ", ".join(str(dataclasses.asdict(key.config)) for key in keys)
+        raise UserError(
+            f"{folder}: expected one embedding of {prompt!r} with "
+            f"{dataclasses.asdict(config)}, got {len(found)} (its embeddings: "
+            f"{others or 'none'}); name the T5 folder."
+        )
+    return _whole(found[0].path(folder), found[0])
+
+
+def read_file(path: str | Path) -> tuple[Entry, Key]:
+    """The embedding in one file of a cache, and what it follows from.
+
+    Raises:
+        UserError: not such a file, or a damaged one.
+    """
+    key = _key(Path(path))
+    if key is None:
+        raise UserError(f"{path}: expected an embedding that this project has cached.")
+    return _whole(Path(path), key), key
+
+
+def _keys(folder: str | Path) -> list[tuple[Path, Key]]:
+    """Every file of the cache with its key; what is none of it is passed over."""
+    if not Path(folder).is_dir():
+        raise UserError(f"{folder}: no such folder; expected cached embeddings.")
+    paths = sorted(Path(folder).glob("*.safetensors"))
+    return [(path, key) for path in paths if (key := _key(path)) is not None]
+
+
+def _key(path: Path) -> Key | None:
+    try:
+        fields = json.loads(file_metadata(path).get("key", "null"))
+        return Key(**fields | {"config": TextConfig(**fields["config"])})
+    except (TypeError, KeyError, ValueError):
+        return None
+
+
 def _read(folder: str | Path, key: Key) -> Entry | None:
     path = key.path(folder)
     if not path.is_file():

@@ -74,6 +74,31 @@ def embed_prompts(
     return _stacked([known[key] for key in keys])
 
 
+def cached_prompts(
+    prompts: Sequence[str], cache: str | Path, *, config: TextConfig
+) -> PromptEmbeddings:
+    """The embeddings of `prompts` from the cache alone, without any file of T5.
+
+    Raises:
+        UserError: one is not there with this config, or of several encoders.
+    """
+    entries = [embedding_cache.find(cache, prompt, config) for prompt in prompts]
+    return _stacked(entries)
+
+
+def check_lengths(
+    prompts: Sequence[str], folder: str | Path, *, config: TextConfig
+) -> None:
+    """Raises UserError if T5's tokenizer in `folder` would cut one of the prompts."""
+    tokenizer = load_tokenizer(folder, length=config.length)
+    for prompt in prompts:
+        if (count := tokenizer.count(prompt)) > config.length:
+            raise UserError(
+                f"The prompt {prompt[:40]!r}... has {count} tokens, {config.length} "
+                "fit: shorten it."
+            )
+
+
 def _load(folder: str | Path, tokenizer: Tokenizer, config: TextConfig) -> T5Encoder:
     """The encoder, once its token table is known to serve the tokenizer."""
     types = {"dtype": config.dtype, "param_dtype": config.dtype}

@@ -58,6 +58,10 @@ class Tokenizer:
             padded[: len(row)] = row
         return Tokens(ids=ids, lengths=np.array([len(r) for r in rows], np.int32))
 
+    def count(self, prompt: str) -> int:
+        """Tokens of a prompt, uncut, with the end of sequence."""
+        return len(self.vocabulary.encode(prompt)) + 1
+
     def _warn_of_cuts(self, lengths: list[int]) -> None:
         longer = [length for length in lengths if length > self.length]
         if longer:

@@ -1,5 +1,7 @@
 """Guided sampling beside a slow loop: one row, one token and one step at a time."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,12 @@ from aw_jax.flow.guidance import GuidanceConfig, constant
 from aw_jax.models.ltx import config as ltx
 from aw_jax.models.ltx import weights
 from aw_jax.models.ltx.conditioning import Given, Grid, canvas
-from aw_jax.models.ltx.guided_sampling import GuidedConfig, Prompts, sample_guided
+from aw_jax.models.ltx.guided_sampling import (
+    GuidedConfig,
+    Prompts,
+    sample_guided,
+    sample_steps,
+)
 from aw_jax.models.ltx.sampling import SamplerConfig
 from aw_jax.nn.perturbation import Perturbation
 
@@ -60,8 +67,8 @@ def start_with(strength):
     return canvas(drawn[:, :4], given, grid=Grid(fps=24, rope_time="causal"))
 
 
-def slow(model, start, prompts):
-    """The definition, in numpy but for the network."""
+def slow(model, start, prompts, fresh=None):
+    """The definition, in numpy but for the network; stochastic with `fresh` noise."""
 
     @jax.jit
     def network(z, t, text, length, rows):
@@ -89,7 +96,12 @@ def slow(model, start, prompts):
             for token in range(len(t)):
                 if level - 1e-6 < 1 - strengths[token]:
                     lower = max(x for x in [*LEVELS, 0] if x < t[token] - 1e-6)
-                    z[sample, token] -= (t[token] - lower) * out[token]
+                    if fresh is None:
+                        z[sample, token] -= (t[token] - lower) * out[token]
+                        continue
+                    clean = z[sample, token] - t[token] * out[token]
+                    noise = fresh[sample, token]
+                    z[sample, token] = (1 - lower) * clean + lower * noise
     return z[:, start.extra :]
 
 
@@ -99,6 +111,18 @@ def test_equals_a_loop_over_rows_tokens_and_steps(model, prompts):
     wanted = slow(model, start, prompts)
     assert got.shape == (2, 8, 128)
     np.testing.assert_allclose(got, wanted, atol=2e-5)
+
+
+def test_stochastic_steps_equal_that_loop_with_fresh_noise(model, prompts, monkeypatch):
+    """And one step at a time ends where all steps at once do."""
+    start = start_with(0.4)
+    fresh = jax.random.normal(jax.random.key(3), start.tokens.shape)
+    monkeypatch.setattr(jax.random, "normal", lambda key, shape: fresh)
+    config = dataclasses.replace(CONFIG, stochastic=True)
+    *before, got = sample_steps(model, start, prompts, jax.random.key(0), config=config)
+    wanted = slow(model, start, prompts, np.asarray(fresh))
+    assert len(before) == 3
+    np.testing.assert_allclose(got, wanted, atol=5e-5)
 
 
 def test_frames_given_with_strength_one_come_back_unchanged(model, prompts):

@@ -15,6 +15,7 @@ from aw_jax.models.ltx.lora_files import (
     adapter_tensors,
     layer_slots,
     load_adapter,
+    load_adapters,
     save_adapter,
 )
 from aw_jax.models.ltx.lora_pairs import Pair, save_pairs
@@ -128,3 +129,22 @@ def test_an_exported_adapter_comes_back_to_the_bit(tmp_path, layout):
     assert got.keys() == wanted.keys()
     for name, array in wanted.items():
         np.testing.assert_array_equal(got[name], array)
+
+
+def test_several_files_add_up_with_their_scales(tmp_path):
+    base, one = built("one")
+    _, two = built("two")
+    for index, (_, layer) in enumerate(lora.adapted_layers(two).items()):
+        low = layer.adapters["two"]
+        low.b[...] = jax.random.normal(jax.random.key(99 + index), low.b.shape) / 10
+    paths = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
+    save_adapter(paths[0], one, "one")
+    save_adapter(paths[1], two, "two")
+    scales = [(paths[0], 0.5), (paths[1], -2.0)]
+    pairs = adapter_pairs(load_adapters(base, scales, "sum"), "sum")
+    first, second = adapter_pairs(one, "one"), adapter_pairs(two, "two")
+    assert pairs.keys() == first.keys()
+    for layer, pair in pairs.items():
+        a, b = first[layer], second[layer]
+        wanted = 0.5 * a.b @ a.a - 2 * b.b @ b.a
+        np.testing.assert_allclose(pair.b @ pair.a, wanted, atol=1e-5)

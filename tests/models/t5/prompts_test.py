@@ -114,6 +114,36 @@ def test_mask_type_weights_and_vocabulary_are_told_apart(embed, pipeline, tiny):
     assert (embed().lengths != fresh.lengths).any()
 
 
+def test_the_cache_alone_serves_the_same_bits(embed, tmp_path):
+    fresh = embed()
+    cache = tmp_path / "cache"
+    assert_same(prompts.cached_prompts(TEXTS, cache, config=CONFIG), fresh)
+    with pytest.raises(UserError, match="expected one embedding of 'else' with"):
+        prompts.cached_prompts(("else",), cache, config=CONFIG)
+    other = dataclasses.replace(CONFIG, t5_mask=False)
+    with pytest.raises(UserError, match="'t5_mask': True"):
+        prompts.cached_prompts(TEXTS, cache, config=other)
+    with pytest.raises(UserError, match="no such folder"):
+        prompts.cached_prompts(TEXTS, tmp_path / "absent", config=CONFIG)
+
+
+def test_embeddings_of_two_encoders_are_not_guessed_between(tmp_path):
+    entry = embedding_cache.Entry(embeddings=np.zeros((2, 4), "float32"), length=1)
+    for encoder in ("one", "two"):
+        key = embedding_cache.Key(
+            prompt="p", tokenizer="t", encoder=encoder, config=CONFIG
+        )
+        embedding_cache.write(tmp_path, key, entry)
+    with pytest.raises(UserError, match="got 2"):
+        embedding_cache.find(tmp_path, "p", CONFIG)
+
+
+def test_prompts_that_would_be_cut_are_refused(pipeline):
+    prompts.check_lengths(TEXTS[:2], pipeline, config=CONFIG)
+    with pytest.raises(UserError, match=r"'holes holes.*tokens, 9 fit: shorten it"):
+        prompts.check_lengths(("holes " * 9,), pipeline, config=CONFIG)
+
+
 def flip(path):
     data = bytearray(path.read_bytes())
     data[-3] ^= 4

@@ -1,0 +1,1 @@
+"""Layer 3: text, images and videos to video with a checkpoint of LTX-Video."""

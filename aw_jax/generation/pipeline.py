@@ -1,0 +1,158 @@
+"""Prompts and what is shown -> frames.
+
+canvas = noise, or the video to change noised to the first level, with all given
+         images and clips encoded and put in
+tokens = guided sampling from the canvas;   frames = decoded latents, cropped
+"""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aw_jax.core.arrays import Array, Float, Key, UInt8
+from aw_jax.core.keys import named
+from aw_jax.core.pytrees import pytree
+from aw_jax.generation.config import GenerateConfig
+from aw_jax.generation.shown import Shown
+from aw_jax.images.quantise import quantise
+from aw_jax.models.ltx import vae_sizes
+from aw_jax.models.ltx.conditioning import Canvas, Given, Grid, canvas
+from aw_jax.models.ltx.guided_sampling import Prompts, sample_steps
+from aw_jax.models.ltx.patchify import latents_from_tokens
+from aw_jax.models.ltx.sampling import begin, times
+from aw_jax.models.ltx.transformer import Transformer
+from aw_jax.models.ltx.vae import VideoVAE
+from aw_jax.models.ltx.vae_config import VAEConfig
+from aw_jax.models.ltx.vae_tiling import Tiling, decode_tiled, encode_tiled
+from aw_jax.runs.progress import progress
+
+
+@pytree
+class Encoded:
+    """What the user showed, as latents."""
+
+    given: tuple[Given, ...] = ()
+    init: Float[Array, "1 f h w c"] | None = None
+    """The video to change."""
+
+
+def encode(
+    vae: VideoVAE, given: Sequence[Shown], video: Shown | None, config: GenerateConfig
+) -> Encoded:
+    """Images, clips and the video through the encoder, filled up to its sizes."""
+
+    def latents(shown: Shown) -> Float[Array, "1 f h w c"]:
+        whole = vae_sizes.pad(vae.config, shown.frames[None])
+        frames, height, width = whole.shape[1:4]
+        tiling = _tiling(config, latent_size(vae.config, (frames, height, width)))
+        return _encoded(vae, whole.astype(config.precision), tiling)
+
+    return Encoded(
+        given=tuple(
+            Given(latents=latents(shown), frame=shown.frame, strength=shown.strength)
+            for shown in given
+        ),
+        init=None if video is None else latents(video),
+    )
+
+
+def latent_size(config: VAEConfig, size: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Frames, rows and columns of the latents of a video of `size`."""
+    frames, height, width = vae_sizes.fitting_size(config, size)
+    t, s = config.time_stride, config.space_stride
+    return 1 + (frames - 1) // t, height // s, width // s
+
+
+def levels(config: GenerateConfig, codec: VAEConfig) -> np.ndarray:
+    """The noise levels that are visited, 0 at the end."""
+    tokens = int(np.prod(latent_size(codec, config.size)))
+    return times(config.sampling.sampler, tokens=tokens)
+
+
+def start(
+    encoded: Encoded,
+    *,
+    config: GenerateConfig,
+    codec: VAEConfig,
+    grid: Grid,
+    key: Key[Array, ""],
+) -> Canvas:
+    """What sampling starts from.
+
+    Raises:
+        UserError: a first level below 1 without a video, or things given that clash.
+    """
+    shape = (1, *latent_size(codec, config.size), codec.latent_channels)
+    noise = jax.random.normal(named(key, "noise"), shape)
+    first = begin(noise, levels(config, codec), init=encoded.init)
+    return canvas(first, encoded.given, grid=grid, key=named(key, "given"))
+
+
+def sample(
+    model: Transformer,
+    begun: Canvas,
+    prompts: Prompts,
+    key: Key[Array, ""],
+    *,
+    config: GenerateConfig,
+    codec: VAEConfig,
+) -> Float[Array, "1 f h w c"]:
+    """The latents of the video, with a bar over the steps."""
+    total = len(levels(config, codec)) - 1
+    tokens = begun.tokens
+    with progress("sample", total) as bar:
+        steps = sample_steps(model, begun, prompts, key, config=config.sampling)
+        for done, tokens in enumerate(steps, start=1):
+            tokens.block_until_ready()
+            bar.update(done)
+    frames, height, width = latent_size(codec, config.size)
+    return latents_from_tokens(tokens, frames=frames, height=height, width=width)
+
+
+def decode(
+    vae: VideoVAE,
+    latents: Float[Array, "1 f h w c"],
+    key: Key[Array, ""],
+    *,
+    config: GenerateConfig,
+) -> UInt8[Array, "g i j 3"]:
+    """The frames of the video in the size that was asked for."""
+    timestep = jnp.float32(config.decode.timestep)
+    if vae.config.timestep_conditioning:
+        scale = config.decode.noise
+        latents = vae.mix_noise(latents, scale=scale, key=named(key, "mix"))
+    tiling = _tiling(config, latents.shape[1:4])
+    latents = latents.astype(config.precision)
+    video = _decoded(vae, latents, timestep, named(key, "decode"), tiling)
+    return vae_sizes.crop(video, config.size)[0]
+
+
+def _tiling(config: GenerateConfig, latents: tuple[int, ...]) -> Tiling | None:
+    return config.tiling if np.prod(latents) > config.untiled else None
+
+
+@functools.partial(jax.jit, static_argnames="tiling")
+def _encoded(
+    vae: VideoVAE, video: Float[Array, "1 f h w 3"], tiling: Tiling | None
+) -> Float[Array, "1 g y x c"]:
+    if tiling is None:
+        return vae.encode(video).astype(jnp.float32)
+    return encode_tiled(vae, video, tiling).astype(jnp.float32)
+
+
+@functools.partial(jax.jit, static_argnames="tiling")
+def _decoded(
+    vae: VideoVAE,
+    latents: Float[Array, "1 g y x c"],
+    timestep: Float[Array, ""],
+    key: Key[Array, ""],
+    tiling: Tiling | None,
+) -> UInt8[Array, "1 f h w 3"]:
+    if tiling is not None:
+        return quantise(decode_tiled(vae, latents, tiling, timestep=timestep))
+    noisy = any(vae.config.decoder_noise)
+    video = vae.decode(latents, timestep=timestep, key=key if noisy else None)
+    return quantise(video)
