@@ -10,6 +10,7 @@ import json
 import sys
 import types
 from collections.abc import Callable
+from functools import partial
 from importlib.machinery import ModuleSpec
 from importlib.metadata import version
 from pathlib import Path
@@ -115,41 +116,32 @@ def _shift_tolerant_net(net: str, *, spatial: bool) -> torch.nn.Module:
 
 def _stand_in() -> None:
     """What both packages import and need not: torchvision gives two trunks alone."""
+    trunks = types.SimpleNamespace(
+        vgg16=partial(_trunk, VGG16, (2, 2), {}),
+        alexnet=partial(_trunk, ALEX, (3, 2), ALEX_WINDOWS),
+    )
     for name in ("torchvision", "IPython", "torchsummary"):
         if name not in sys.modules:
             module = types.ModuleType(name)
             module.__spec__ = ModuleSpec(name, None)
-            module.embed = module.summary = None  # ty: ignore
-            module.models = types.SimpleNamespace(vgg16=_vgg16, alexnet=_alexnet)  # ty: ignore
+            vars(module).update(models=trunks, embed=None, summary=None)
             sys.modules[name] = module
 
 
-def _vgg16(pretrained: bool = False) -> types.SimpleNamespace:
-    """`features` of torchvision's VGG16, configuration D (random)."""
+def _trunk(
+    stages: list, pool: tuple[int, int], windows: dict, pretrained: bool = False
+) -> types.SimpleNamespace:
+    """`features` of a trunk of torchvision, random."""
     assert not pretrained
     layers: list[torch.nn.Module] = []
     channels = 3
-    for op in (op for stage in VGG16 for op in stage):
+    for op in (op for stage in stages for op in stage):
         if op == POOL:
-            layers.append(torch.nn.MaxPool2d(2, 2))
+            layers.append(torch.nn.MaxPool2d(*pool))
             continue
-        layers += [torch.nn.Conv2d(channels, op, 3, padding=1), torch.nn.ReLU(True)]
-        channels = op
-    return types.SimpleNamespace(features=torch.nn.Sequential(*layers))
-
-
-def _alexnet(pretrained: bool = False) -> types.SimpleNamespace:
-    """`features` of torchvision's AlexNet (random)."""
-    assert not pretrained
-    layers: list[torch.nn.Module] = []
-    channels = 3
-    for op in (op for stage in ALEX for op in stage):
-        if op == POOL:
-            layers.append(torch.nn.MaxPool2d(3, 2))
-            continue
-        window, stride, padding = ALEX_WINDOWS.get(op, (3, 1, 1))
+        window, stride, padding = windows.get(op, (3, 1, 1))
         conv = torch.nn.Conv2d(channels, op, window, stride, padding)
-        layers += [conv, torch.nn.ReLU(True)]
+        layers += [conv, torch.nn.ReLU(inplace=True)]
         channels = op
     return types.SimpleNamespace(features=torch.nn.Sequential(*layers))
 
