@@ -16,6 +16,7 @@ from aw_jax.dataengine.places import Dense
 from aw_jax.dataengine.plan import PlanConfig, severities, types_of
 from aw_jax.dataengine.simulation import SimulationConfig, remake, simulate
 from aw_jax.dataengine.sources import CapturedScene
+from aw_jax.dataengine.sparse_fit import SparseFitConfig
 from aw_jax.splat.fit_config import FitConfig, McmcConfig
 from aw_jax.splat.gaussians import empty
 
@@ -29,17 +30,26 @@ OPEN = GateConfig(
     least_motion=0.0,
     most_motion=180.0,
 )
+FIT = FitConfig(steps=60, capacity=420, sh_degree=0, densify=McmcConfig())
 CONFIG = SimulationConfig(
     frames=9,
     width=49,
     height=49,
     clean="fit",
-    paths=0,
+    sparse=SparseFitConfig(
+        views=(3, 3),
+        steps=(20, 20),
+        snapshots=(1.0,),
+        surface=(40, 80),
+        start=100,
+        fit=FIT,
+    ),
+    paths=1,
     broken=2,
     plan=PlanConfig(types=("color_outliers", "aliasing"), most=2, attempts=2),
     dense=DenseFitConfig(
         points=SurfacePointsConfig(count=420),
-        fit=FitConfig(steps=60, capacity=420, sh_degree=0, densify=McmcConfig()),
+        fit=FIT,
     ),
     least_fidelity=0.0,
     gate=OPEN,
@@ -69,12 +79,12 @@ def test_a_scene_with_broken_poses_is_counted_and_told_and_the_job_goes_on(whole
     assert summary["refused"] == {"scene cannot be read": 1}
     assert list(summary["failed"]) == ["capture-0000"]
     assert "R R" in summary["failed"]["capture-0000"]
-    assert (summary["scenes"], summary["clips"]) == (2, 2)
+    assert (summary["scenes"], summary["clips"]) == (2, 3)
 
 
 def test_notes_say_what_was_asked(whole):
     folder, summary = whole
-    for index, clip in enumerate(_stored(folder)):
+    for index, clip in enumerate(_stored(folder)[1:]):
         notes, number = clip.notes, 2 + index
         assert notes["clip"] == number
         assert tuple(notes["types"]) == types_of(number, CONFIG.plan)
@@ -83,13 +93,22 @@ def test_notes_say_what_was_asked(whole):
         assert clip.mask is not None
         assert clip.mask.shape == (9, 49, 49)
         assert not np.array_equal(clip.clean, clip.artifact)
-    assert sum(summary["routes"].values()) == 2
+    assert summary["routes"] == {"mixed": 1, "optimisation stage": 1, "settings": 1}
+    assert summary["types"] == {"aliasing": 2, "color_outliers": 1}
+
+
+def test_a_sparse_fit_of_a_capture_is_measured_against_its_dense_fit(whole):
+    folder, _ = whole
+    sparse, *_ = _stored(folder)
+    assert sparse.notes["severities"] is None
+    assert (sparse.notes["clean"], sparse.notes["kind"]) == ("fit", "walk")
+    assert sparse.notes["mask_kind"] == "difference"
 
 
 def test_a_line_of_the_index_and_the_config_make_its_clip_again(whole):
     folder, _ = whole
     lines = (folder / "index.jsonl").read_text().splitlines()
-    line = json.loads(lines[1])
+    line = json.loads(lines[2])
     made = remake(line, config=CONFIG)
     assert clips.to_bytes(made) == clips.to_bytes(_stored(folder)[line["record"]])
 
@@ -110,7 +129,8 @@ def test_refused_attempts_are_tried_again_with_their_types_then_given_up(
         splat=empty(), views=place.capture.cameras, psnr=30.0
     )
     monkeypatch.setattr(simulation, "densely", fit)
-    outcome = simulation.simulate_scene(scenes[1], config=CONFIG)
+    config = dataclasses.replace(CONFIG, paths=0)
+    outcome = simulation.simulate_scene(scenes[1], config=config)
     assert outcome.refused == {"too broken": 4}
     for index in range(2):
         first, again = asked[2 * index : 2 * index + 2]
@@ -121,7 +141,7 @@ def test_refused_attempts_are_tried_again_with_their_types_then_given_up(
 
 
 def test_a_dense_fit_that_is_too_poor_refuses_its_scene(scenes):
-    strict = dataclasses.replace(CONFIG, least_fidelity=90.0)
+    strict = dataclasses.replace(CONFIG, paths=0, least_fidelity=90.0)
     outcome = simulation.simulate_scene(scenes[1], config=strict)
     assert outcome.refused == {"dense fit too poor": 1}
     assert not outcome.clips
