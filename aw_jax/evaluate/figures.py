@@ -74,6 +74,7 @@ def restoration(
 ) -> dict[str, Any]:
     """PSNR, SSIM and LPIPS of each clip over all, and over seen frames."""
     matched = match_clips(prediction, truth)
+    kind = _set(matched, truth)
     items: dict[str, Any] = {}
     for pair in matched.pairs:
         restored, clean = _frames(pair, parts=("artifact", "clean"))
@@ -87,12 +88,13 @@ def restoration(
         return {s: _means({n: item[s] for n, item in picked.items()}) for s in spans}
 
     told = {"variants": variants(config.metrics), "anchored": config.anchored}
-    return told | _by_group(matched, truth, mean) | _listing(matched, items)
+    return told | _by_group(matched, mean) | kind | _listing(matched, items)
 
 
 def heatmap(prediction: Path, truth: Path, config: EvaluateConfig) -> dict[str, Any]:
     """Pearson correlation of each clip, the mean over clips, and pooled over pixels."""
     matched = match_clips(prediction, truth)
+    kind = _set(matched, truth)
     found: dict[str, dict[str, Pearson]] = {}
     for pair in matched.pairs:
         guess, heat = (x.mean(-1) for x in _frames(pair, parts=("heatmap", "heatmap")))
@@ -113,7 +115,7 @@ def heatmap(prediction: Path, truth: Path, config: EvaluateConfig) -> dict[str, 
         for name, spans in found.items()
     }
     told = {"anchored": config.anchored}
-    return told | _by_group(matched, truth, mean) | _listing(matched, items)
+    return told | _by_group(matched, mean) | kind | _listing(matched, items)
 
 
 TASKS = {
@@ -185,20 +187,21 @@ def _correlations(sums: Pearson) -> dict[str, Any]:
 
 
 def _by_group(
-    matched: Matched, truth: Path, mean: Callable[[Iterable[str]], dict[str, Any]]
+    matched: Matched, mean: Callable[[Iterable[str]], dict[str, Any]]
 ) -> dict[str, Any]:
-    """The mean over all clips; of stored clips by type too, and what set they are."""
-    told = {"mean": mean(pair.name for pair in matched.pairs)}
+    """The mean over all clips, and of stored ones by type."""
+    told: dict[str, Any] = {"mean": mean(pair.name for pair in matched.pairs)}
+    stored = [(p.name, p.truth) for p in matched.pairs if isinstance(p.truth, Stored)]
+    found = groups((name, truth.notes) for name, truth in stored)
+    rows = {row: {"count": len(names)} | mean(names) for row, names in found.items()}
+    return told | ({"groups": rows} if rows else {})
+
+
+def _set(matched: Matched, truth: Path) -> dict[str, Any]:
+    """Which set stored clips are; checked before hours are spent on them."""
     if not has_shards(truth):
-        return told
-    stored = stored_clips(truth)
-    noted = [(pair.name, stored[pair.name].notes) for pair in matched.pairs]
-    rows = {g: {"count": len(n)} | mean(n) for g, n in groups(noted).items()}
-    return (
-        told
-        | ({"groups": rows} if rows else {})
-        | benchmark_state(truth, stored, len(noted))
-    )
+        return {}
+    return benchmark_state(truth, stored_clips(truth), len(matched.pairs))
 
 
 def _listing(matched: Matched, items: dict[str, Any]) -> dict[str, Any]:
