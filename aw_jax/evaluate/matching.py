@@ -121,4 +121,6 @@ def _clips(folder: Path) -> list[Path]:
 def _is_one_clip(path: Path) -> bool:
     if path.is_file():
         return path.suffix.lower() in videos.SUFFIXES
-    return path.is_dir() and bool(_images(path)) and not _clips(path)
+    if not path.is_dir() or has_shards(path):  # contact sheets lie beside shards
+        return False
+    return bool(_images(path)) and not _clips(path)
