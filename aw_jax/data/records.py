@@ -82,6 +82,18 @@ def array_names(record: bytes, *, where: str) -> list[str]:
         raise _damaged(where, error) from error
 
 
+def notes(record: bytes, *, where: str) -> dict[str, Any]:
+    """The notes of a record; its arrays stay packed.
+
+    Raises:
+        UserError: the bytes are no record, or its header is not whole.
+    """
+    try:
+        return _header(record)[0]["notes"]
+    except (ValueError, KeyError, TypeError, struct.error) as error:
+        raise _damaged(where, error) from error
+
+
 def _damaged(where: str, error: Exception) -> UserError:
     return UserError(
         f"{where}: expected a whole clip record, got damaged bytes ({error}); "

@@ -72,9 +72,9 @@ def _clip(
         rng = np.random.default_rng([plan.seed, 3, number, attempt])
         course = passing(dense.views, rng, frames=config.frames)
         key = clip_key(number, attempt, plan)
-        made, seen = _broken(place, dense, course, asked, key, config, stages)
-        with stages("gate"):
-            clip, reason = _gated(made, seen, config)
+        clip, reason = tried(
+            place, dense, course, asked, key, config=config, stages=stages
+        )
         if reason is None:
             notes = place.notes | course.notes | clip.notes
             notes |= _planned(number, attempt, asked, dense, config)
@@ -86,16 +86,17 @@ def _clip(
     return None
 
 
-def _broken(
+def tried(
     place: Place,
     dense: Dense,
     course: Course,
     asked: dict[str, float],
     key: Key[Array, ""],
+    *,
     config: SimulationConfig,
     stages: Stages,
-) -> tuple[Broken, Truth]:
-    """The broken clip and what is clean along its course."""
+) -> tuple[ClipRecord, str | None]:
+    """The clip along a course, broken as asked, and why the gate refuses it, if so."""
     with stages("render"):
         found = subject(dense.splat, course.cameras, dense.views)
         made = broken_clip(found, asked, key)
@@ -105,7 +106,9 @@ def _broken(
             clean, depth = jax.block_until_ready(
                 truth(place, dense, course.cameras, config)
             )
-    return made, Truth(course=course, clean=clean, depth=depth)
+    seen = Truth(course=course, clean=clean, depth=depth)
+    with stages("gate"):
+        return _gated(made, seen, config)
 
 
 def _gated(

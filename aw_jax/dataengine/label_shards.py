@@ -1,7 +1,9 @@
 """Labels of whole folders of clip records, shard by shard.
 
 A shard is replaced once all its clips are labelled that should be, so a run that was
-stopped goes on with the first shard that does not carry the asked labels.
+stopped goes on with the first shard that does not carry the asked labels. What the
+labels are stands in each clip's notes and, once they are made, in labels.json beside
+the shards.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,12 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from aw_jax.core import atomic
 from aw_jax.core.arrays import UInt8
 from aw_jax.core.pytrees import replace
 from aw_jax.data import clips, records
 from aw_jax.data.clips import ClipRecord
 from aw_jax.dataengine.labels import LabelConfig, Labeller, measure_constant
 from aw_jax.models.lpips import heatmap
+
+STATEMENT = "labels.json"
 
 
 def label_folder(
@@ -49,11 +54,13 @@ def label_folder(
         found = clips.read_clips(path)
         asked = found[::every]
         if not all(_has(clip, label) for clip in asked):
+            (folder / STATEMENT).unlink(missing_ok=True)
             labelled = [_labelled(c, h, label) for c, h in _heatmaps(labeller, asked)]
             found[::every] = labelled
             records.write_shard(path, map(clips.to_bytes, found))
             count += len(labelled)
     told(len(paths), len(paths))
+    atomic.write_json(folder / STATEMENT, label | _coverage(folder, label))
     return count
 
 
@@ -65,6 +72,14 @@ def describe(labeller: Labeller) -> dict[str, Any]:
         "constant": labeller.constant,
         "anchored": labeller.config.anchored,
     }
+
+
+def _coverage(folder: Path, label: dict[str, Any]) -> dict[str, int]:
+    """How many clips there are, and how many of them carry `label`."""
+    found = records.source(folder)
+    notes = (records.notes(found[i], where=str(folder)) for i in range(len(found)))
+    labelled = sum(note.get("label") == label for note in notes)
+    return {"clips": len(found), "labelled": labelled}
 
 
 def measure_folder(folder: Path, *, config: LabelConfig, most: int) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def write(
     """Writes a unit; returns its summary, clips counted."""
     summary = {"unit": shard.stem} | summary
     lines = [summary, *map(line_of, kept)]
-    atomic.write_text(shard.with_suffix(".jsonl"), _text(lines))
+    atomic.write_text(shard.with_suffix(".jsonl"), json_lines(lines))
     if kept:
         images.write(shard.with_suffix(".png"), contact_sheet(kept))
     records.write_shard(shard, map(clips.to_bytes, kept))
@@ -66,7 +66,7 @@ def join(folder: Path, units: Sequence[Sequence[SceneSource]]) -> dict[str, Any]
         lines += [at | line for at, line in zip(where, rest, strict=True)]
     if len(done) == len(shards):
         _sweep(folder)
-        atomic.write_text(folder / INDEX, _text(lines))
+        atomic.write_text(folder / INDEX, json_lines(lines))
     psnrs = [line["psnr"] for line in lines]
     return {
         "units": len(done),
@@ -91,5 +91,6 @@ def _sweep(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _text(lines: Sequence[dict[str, Any]]) -> str:
+def json_lines(lines: Sequence[dict[str, Any]]) -> str:
+    """One line of JSON each, keys in order."""
     return "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)

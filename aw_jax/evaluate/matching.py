@@ -1,7 +1,8 @@
 """Two folders of predictions and truths, matched by name.
 
-What a folder holds is seen from its content: images, videos, and folders of images.
-Names match without their suffix, so that `a.mp4` may be compared with `a/00000.png`...
+What a folder holds is seen from its content: images, videos, folders of images, or
+shards of clip records. Names match without their suffix, so that `a.mp4` may be
+compared with `a/00000.png`...
 """
 
 from collections.abc import Callable
@@ -9,16 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aw_jax.core.errors import UserError
+from aw_jax.evaluate.stored import Stored, has_shards, stored_clips
 from aw_jax.media import images, videos
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A prediction and its truth: image files, videos or folders of images."""
+    """A prediction and its truth: images, videos, folders of images, stored clips."""
 
     name: str
-    prediction: Path
-    truth: Path
+    prediction: Path | Stored
+    truth: Path | Stored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,20 +44,28 @@ def match_images(prediction: Path, truth: Path) -> Matched:
 def match_clips(prediction: Path, truth: Path) -> Matched:
     """Pairs of clips; a folder that holds image files only is one clip.
 
+    Either folder may hold shards of clip records instead.
+
     Raises:
         UserError: as `match_images`.
     """
     if _is_one_clip(prediction) and _is_one_clip(truth):
         pair = Pair(name=prediction.stem, prediction=prediction, truth=truth)
         return Matched(pairs=(pair,), only_prediction=(), only_truth=())
-    return _match(prediction, truth, _clips)
+    return _match(prediction, truth, _clips, stored=True)
 
 
 def _match(
-    prediction: Path, truth: Path, list_items: Callable[[Path], list[Path]]
+    prediction: Path,
+    truth: Path,
+    list_items: Callable[[Path], list[Path]],
+    *,
+    stored: bool = False,
 ) -> Matched:
     left, right = (
-        _by_name(flag, path, list_items)
+        stored_clips(path)
+        if stored and has_shards(path)
+        else _by_name(flag, path, list_items)
         for flag, path in (("--pred", prediction), ("--gt", truth))
     )
     shared = sorted(left.keys() & right.keys())
@@ -89,8 +99,8 @@ def _by_name(
         found[name] = path
     if not found:
         raise UserError(
-            f"{flag}={folder}: expected images ({', '.join(images.SUFFIXES)}), videos "
-            "or folders of images, found none."
+            f"{flag}={folder}: expected images ({', '.join(images.SUFFIXES)}), videos, "
+            "folders of images or shards of clips, found none."
         )
     return found
 
@@ -111,4 +121,6 @@ def _clips(folder: Path) -> list[Path]:
 def _is_one_clip(path: Path) -> bool:
     if path.is_file():
         return path.suffix.lower() in videos.SUFFIXES
-    return path.is_dir() and bool(_images(path)) and not _clips(path)
+    if not path.is_dir() or has_shards(path):  # contact sheets lie beside shards
+        return False
+    return bool(_images(path)) and not _clips(path)

@@ -7,8 +7,14 @@ DIGITS = {"psnr": 2, "ssim": 4, "lpips": 4, "pearson": 4, "pooled": 4}
 
 
 def result_table(result: Mapping[str, Any]) -> str:
-    """The table of what `figures.evaluate` found: one row an item, the mean last."""
-    rows = [*result["items"].items(), ("mean", result["mean"])]
+    """The table of what `figures.evaluate` found: one row an item, the mean last.
+
+    Where items fall into groups, one row a group.
+    """
+    parts = result.get("groups") or result["items"]
+    rows = [*parts.items(), ("mean", result["mean"])]
+    if "groups" in result:
+        rows[-1] = ("total", {"count": result["count"]} | result["mean"])
     flat = [(name, _flatten(values)) for name, values in rows]
     columns = list(flat[0][1]) + [c for c in flat[-1][1] if c not in flat[0][1]]
     body = [
@@ -17,7 +23,7 @@ def result_table(result: Mapping[str, Any]) -> str:
     table = aligned(["", *columns], body)
     missed = sum(len(names) for names in result["unmatched"].values())
     note = f"\n{missed} files without a partner are left out." if missed else ""
-    return table + note + _variant_note(result)
+    return table + note + _variant_note(result) + _benchmark_note(result)
 
 
 def aligned(header: list[str], rows: list[list[str]]) -> str:
@@ -55,6 +61,19 @@ def variant_names(variants: Mapping[str, Any]) -> dict[str, str]:
         f"{ssim['padding']} padding",
         "LPIPS": named,
     }
+
+
+def _benchmark_note(result: Mapping[str, Any]) -> str:
+    if "benchmark" not in result:
+        return ""
+    told = result["benchmark"]
+    note = f"\nbenchmark: {told['verdict']}"
+    if told["scored"] < told["clips"]:
+        note += (
+            f"\nOnly {told['scored']} of its {told['clips']} clips have predictions: "
+            "these are not figures of the benchmark."
+        )
+    return note
 
 
 def _flatten(values: Mapping[str, Any]) -> dict[str, float | int | None]:

@@ -145,3 +145,16 @@ def existing(name: str) -> Path:
     if not path.exists():
         raise UserError(f"--{name}={path}: there is no such file or folder.")
     return path
+
+
+def one_of(name: str) -> tuple[int, int]:
+    """(I, N) of a flag "I/N": this process does every N-th part, from the I-th on.
+
+    Raises:
+        UserError: another form, or not 0 <= I < N.
+    """
+    text = required(name)
+    part, _, parts = text.partition("/")
+    if not (part.isdigit() and parts.isdigit() and int(part) < int(parts)):
+        raise UserError(f"--{name}={text}: expected I/N with 0 <= I < N.")
+    return int(part), int(parts)

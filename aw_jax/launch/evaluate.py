@@ -1,6 +1,9 @@
 """Figures of a folder of predictions against a folder of truths, matched by name.
 
 python -m aw_jax.launch.evaluate --task=reconstruction --pred=DIR --gt=DIR --out=DIR
+
+With clip records (the benchmark's or others') as --gt, clips are measured by artifact
+type too; with the same folder as --pred, the broken clips themselves are.
 """
 
 from absl import flags
@@ -11,8 +14,8 @@ from aw_jax.launch import app
 from aw_jax.runs.folder import RunFolder
 
 flags.DEFINE_enum("task", "reconstruction", sorted(TASKS), "What is measured.")
-flags.DEFINE_string("pred", None, "Folder of predicted frames or videos.")
-flags.DEFINE_string("gt", None, "Folder of true frames or videos.")
+flags.DEFINE_string("pred", None, "Folder of predicted frames, videos or clip records.")
+flags.DEFINE_string("gt", None, "Folder of true frames, videos or clip records.")
 
 
 def run(config: EvaluateConfig, folder: RunFolder) -> None:

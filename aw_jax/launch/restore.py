@@ -1,6 +1,10 @@
 """Restores a clip between two clean views: heatmap video and restored video.
 
 python -m aw_jax.launch.restore --video=broken.mp4 --first=a.png --last=b.png --out=DIR
+python -m aw_jax.launch.restore --clips=SHARDS --out=DIR
+
+Of every clip in a folder of shards it makes what `evaluate` measures: DIR/restored for
+--task=restoration, DIR/heatmap for --task=heatmap, with --gt=SHARDS.
 """
 
 import dataclasses
@@ -14,16 +18,19 @@ from absl import flags
 from aw_jax.core.arrays import Array, Float
 from aw_jax.core.errors import UserError
 from aw_jax.core.keys import named
+from aw_jax.evaluate.predictions import check_set, restore_set, restorer
+from aw_jax.evaluate.stored import stored_clips
 from aw_jax.images.quantise import dequantise, quantise
 from aw_jax.launch import app
 from aw_jax.media import images, videos
 from aw_jax.restoration import model_files, pipeline
 from aw_jax.runs.folder import RunFolder
-from aw_jax.runs.progress import say
+from aw_jax.runs.progress import progress, say
 
 flags.DEFINE_string("video", None, "The broken clip: a video, or a folder of frames.")
 flags.DEFINE_string("first", None, "The clean view at its first frame.")
 flags.DEFINE_string("last", None, "The clean view at its last frame.")
+flags.DEFINE_string("clips", None, "Instead of the three: a folder of clip records.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,6 +44,12 @@ class RestoreConfig:
 
 
 def run(config: RestoreConfig, folder: RunFolder) -> None:
+    """Restores one clip, or all of a folder of shards."""
+    work = _run_one if app.FLAGS.clips is None else _run_set
+    work(config, folder)
+
+
+def _run_one(config: RestoreConfig, folder: RunFolder) -> None:
     """Writes heatmap.mp4 and restored.mp4, and both as frames."""
     shown = videos.read(app.existing("video"), limit=config.frames)
     clip = pipeline.Clip(
@@ -60,6 +73,24 @@ def run(config: RestoreConfig, folder: RunFolder) -> None:
     folder.finish({"frames": len(shown.frames), "mean_heatmap": float(heatmap.mean())})
 
 
+def _run_set(config: RestoreConfig, folder: RunFolder) -> None:
+    """Writes heatmap/NAME and restored/NAME of every clip."""
+    given = [
+        f"--{name}" for name in ("video", "first", "last") if app.FLAGS[name].value
+    ]
+    if given or config.frames is not None:
+        word = given[0] if given else "--config.frames"
+        raise UserError(f"--clips has clips and views of its own; leave {word} out.")
+    clips = stored_clips(app.existing("clips"))
+    check_set(clips)
+    models = model_files.load(config.model)
+    folder.begin()
+    key = jax.random.key(app.FLAGS.seed)
+    with progress("restore", len(clips)) as bar:
+        restore_set(clips, folder.path, restorer(models), key, told=bar.update)
+    folder.finish({"clips": len(clips)})
+
+
 def _photo(path: Path) -> Float[Array, "h w 3"]:
     return dequantise(jnp.asarray(images.read(path)))
 
@@ -78,7 +109,7 @@ def _write(folder: Path, name: str, frames: np.ndarray, fps: float) -> None:
 
 
 PRESET = RestoreConfig()
-OWN = ("video", "first", "last")
+OWN = ("video", "first", "last", "clips")
 
 if __name__ == "__main__":
     app.launch(run, PRESET, own=OWN)

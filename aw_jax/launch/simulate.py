@@ -33,7 +33,7 @@ flags.DEFINE_string("cluster", None, "Address of a Ray cluster, or local[:N].")
 def run(config: SimulationConfig, folder: RunFolder) -> None:
     """Makes the shards in OUT/clips; those that are there already are kept."""
     scenes = sources.parse(app.required("scenes"))
-    share, cluster = one_of(app.required("share")), app.FLAGS.cluster
+    share, cluster = app.one_of("share"), app.FLAGS.cluster
     units = len(units_of(scenes, config))
     if cluster and share[1] > 1:
         raise UserError("--cluster spreads all shards itself; leave --share out.")
@@ -54,18 +54,6 @@ def run(config: SimulationConfig, folder: RunFolder) -> None:
             summary = simulate(scenes, clips, config=config, share=share, told=told)
     if summary["units"] == summary["of"]:
         folder.finish(summary)
-
-
-def one_of(text: str) -> tuple[int, int]:
-    """(I, N) of the text "I/N".
-
-    Raises:
-        UserError: another form, or not 0 <= I < N.
-    """
-    part, _, parts = text.partition("/")
-    if not (part.isdigit() and parts.isdigit() and int(part) < int(parts)):
-        raise UserError(f"--share={text}: expected I/N with 0 <= I < N.")
-    return int(part), int(parts)
 
 
 PRESET = SimulationConfig()

@@ -128,12 +128,8 @@ def test_refused_attempts_are_tried_again_with_their_types_then_given_up(
     scenes, monkeypatch
 ):
     asked = []
-    monkeypatch.setattr(breaking_routes, "_gated", lambda *_: (None, "too broken"))
-    monkeypatch.setattr(
-        breaking_routes,
-        "_broken",
-        lambda *given: (asked.append(given[3]), None),
-    )
+    tried = lambda *given, **_: (asked.append(given[3]), "too broken")
+    monkeypatch.setattr(breaking_routes, "tried", tried)
     fit = lambda place, *_, **__: Dense(
         splat=empty(), views=place.capture.cameras, psnr=30.0
     )

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,9 @@ def clip(trajectory, number):
     clean = np.random.default_rng(trajectory).integers(0, 256, (7, 40, 48, 3), np.uint8)
     noise = np.random.default_rng(100 + number).integers(-60, 60, clean.shape)
     artifact = np.clip(clean + noise, 0, 255).astype(np.uint8)
-    return ClipRecord(clean=clean, artifact=artifact, notes={"number": number})
+    mask = np.where(noise.max(-1) > 40, 255, 0).astype(np.uint8) if number % 2 else None
+    notes = {"number": number, "mask_kind": "edit"}
+    return ClipRecord(clean=clean, artifact=artifact, mask=mask, notes=notes)
 
 
 @pytest.fixture
@@ -52,6 +56,27 @@ def test_every_clip_gets_the_heatmap_of_its_own_pair(folder):
         assert found.notes["label"]["net"] == "lpips-alex"
 
 
+def test_a_label_adds_to_a_clip_and_takes_nothing_away(folder):
+    before = read(folder)
+    label_folder(folder, config=CONFIG)
+    for was, found in zip(before, read(folder), strict=True):
+        for name in ("clean", "artifact", "mask"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(was, name))
+        assert found.notes.items() > was.notes.items()
+
+
+def test_the_set_states_what_its_labels_are(folder):
+    label_folder(folder, config=CONFIG, every=3)
+    stated = json.loads((folder / "labels.json").read_text())
+    label = {"net": "lpips-alex", "fed": "[-1,1]", "constant": 0.02, "anchored": 2}
+    assert stated == label | {"clips": 6, "labelled": 3}
+    label_folder(folder, config=CONFIG)
+    label_folder(folder, config=CONFIG, first=1)
+    stated = json.loads((folder / "labels.json").read_text())
+    assert stated == label | {"clips": 6, "labelled": 6}
+    assert all(c.notes["label"] == label for c in read(folder))
+
+
 def test_labelled_shards_are_left_alone_and_another_label_replaces_them(folder):
     label_folder(folder, config=CONFIG)
     before = {p: p.stat().st_mtime_ns for p in records.shards(folder)}
@@ -70,10 +95,13 @@ def test_a_stopped_run_goes_on_with_the_first_unlabelled_shard(folder, monkeypat
         seen.append(len(found))
         return real(labeller, found)
 
+    label_folder(folder, config=LabelConfig(net="lpips-alex", constant=0.1, anchored=2))
     monkeypatch.setattr(label_shards, "_heatmaps", stop_at_second)
     with pytest.raises(KeyboardInterrupt):
         label_folder(folder, config=CONFIG)
-    assert [c.heatmap is not None for c in read(folder)] == [True] * 4 + [False] * 2
+    assert not (folder / "labels.json").exists()
+    constants = [c.notes["label"]["constant"] for c in read(folder)]
+    assert constants == [0.02] * 4 + [0.1] * 2
     monkeypatch.setattr(label_shards, "_heatmaps", real)
     assert label_folder(folder, config=CONFIG) == 2
 

@@ -10,6 +10,7 @@ import pytest
 
 from aw_jax.data.procedural import captures, export, worlds
 from aw_jax.data.procedural.seeds import TEST
+from aw_jax.dataengine import manifest
 from aw_jax.media import images, videos
 from aw_jax.splat.gaussians import empty
 from aw_jax.splat.ply import save_ply
@@ -208,4 +209,38 @@ def test_simulate_refuses_shares_that_are_none(share, tmp_path, launch):
     )
     assert told.status == 2
     assert "expected I/N" in told.errors[0]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("flag", ["--video=a.mp4", "--config.frames=9"])
+def test_restore_takes_shards_or_one_clip(flag, tmp_path, launch):
+    told = launch("restore", f"--clips={tmp_path}", flag, f"--out={tmp_path / 'out'}")
+    assert told.status == 2
+    assert f"leave {flag.partition('=')[0]} out" in told.errors[0]
+
+
+def test_restore_refuses_folders_without_shards(tmp_path, launch):
+    told = launch("restore", f"--clips={tmp_path}", f"--out={tmp_path / 'out'}")
+    assert told.status == 2
+    assert "expected *.arrayrecord shards" in told.errors[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_benchmark_refuses_manifests_that_are_none(tmp_path, launch):
+    (tmp_path / "m.json").write_text("{}")
+    flags = [f"--frozen={tmp_path / 'm.json'}", f"--out={tmp_path / 'out'}"]
+    told = launch("benchmark", *flags)
+    assert told.status == 2
+    assert "expected a manifest" in told.errors[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_benchmark_refuses_another_config_than_the_frozen_one(tmp_path, launch):
+    config = {"plan": {"single": 1}, "scenes": {}}
+    empty = manifest.Manifest(config=config, platform="", versions={}, clips=())
+    manifest.save(tmp_path / "m.json", empty)
+    flags = [f"--frozen={tmp_path / 'm.json'}", f"--out={tmp_path / 'out'}"]
+    told = launch("benchmark", *flags)
+    assert told.status == 2
+    assert "frozen with" in told.errors[0]
     assert not (tmp_path / "out").exists()

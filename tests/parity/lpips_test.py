@@ -10,12 +10,12 @@ import pytest
 from aw_jax.models.lpips import network, weights
 
 pytestmark = pytest.mark.parity
-SCRIPT = Path(__file__).parents[2] / "scripts/goldens/lpips.py"
+SCRIPT = Path(__file__).parents[2] / "scripts/goldens/lpips_nets.py"
 
 
 @pytest.fixture(scope="module")
 def peer():
-    spec = importlib.util.spec_from_file_location("lpips_goldens", SCRIPT)
+    spec = importlib.util.spec_from_file_location("lpips_nets", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

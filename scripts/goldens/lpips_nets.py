@@ -1,22 +1,22 @@
 """Writes tests/golden/lpips.npz: distances and maps of the four LPIPS nets, by torch.
 
-The official architectures run with random weights of a fixed seed, written here in
-plain torch; the shift-tolerant nets run from the package stlpips_pytorch with its own
-weights.
+The official architectures run from the package lpips with random weights of a fixed
+seed, the shift-tolerant nets from the package stlpips_pytorch with their own weights.
 
-    python scripts/goldens/lpips.py
+    python scripts/goldens/lpips_nets.py
 """
 
 import json
 import sys
 import types
+from collections.abc import Callable
+from functools import partial
 from importlib.machinery import ModuleSpec
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 GOLDEN = Path(__file__).parents[2] / "tests/golden/lpips"
 SEED = 20
@@ -52,45 +52,21 @@ def random_weights(net: str) -> tuple[list, list]:
 
 
 def official(net: str, a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
-    """Distance and map of an official architecture with random weights."""
-    convolutions, heads = random_weights(net)
-    taps = [_official_taps(net, x, convolutions) for x in (a, b)]
-    maps = []
-    for pair, head in zip(zip(*taps, strict=True), heads, strict=True):
-        x, y = (v / (v.square().sum(1, keepdim=True).sqrt() + 1e-10) for v in pair)
-        maps.append((torch.tensor(head)[:, None, None] * (x - y).square()).sum(1, True))
-    size = a.shape[1:3]
-    full = [F.interpolate(m, size, mode="bilinear", align_corners=False) for m in maps]
-    return {
-        "distance": sum(m.mean((1, 2, 3)) for m in maps).numpy(),
-        "map": sum(full)[:, 0].numpy(),
-    }
-
-
-def _official_taps(net: str, x: np.ndarray, convolutions: list) -> list[torch.Tensor]:
-    shift = torch.tensor([-0.030, -0.088, -0.188])
-    scale = torch.tensor([0.458, 0.448, 0.450])
-    h = ((2 * torch.tensor(x) - 1 - shift) / scale).permute(0, 3, 1, 2)
-    remaining, taps = iter(convolutions), []
-    for stage in VGG16 if net == "vgg" else ALEX:
-        for op in stage:
-            if op == POOL:
-                h = F.max_pool2d(h, *((2, 2) if net == "vgg" else (3, 2)))
-                continue
-            kernel, bias = (torch.tensor(w) for w in next(remaining))
-            _, stride, padding = (ALEX_WINDOWS if net == "alex" else {}).get(
-                op, (3, 1, 1)
-            )
-            h = F.conv2d(h, kernel.permute(3, 2, 0, 1), bias, stride, padding).relu()
-        taps.append(h)
-    return taps
+    """Distance and map of the package lpips' net, weights random, fed [-1, 1]."""
+    return _outputs(_official_net, net, a, b)
 
 
 def shift_tolerant(net: str, a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
-    """Distance and map of the package's net, fed [-1, 1]."""
+    """Distance and map of the package stlpips_pytorch's net, fed [-1, 1]."""
+    return _outputs(_shift_tolerant_net, net, a, b)
+
+
+def _outputs(
+    build: Callable[..., torch.nn.Module], net: str, a: np.ndarray, b: np.ndarray
+) -> dict[str, np.ndarray]:
     found = {}
     for key, spatial in (("distance", False), ("map", True)):
-        model = _package_net(net, spatial=spatial)
+        model = build(net, spatial=spatial)
         x, y = (torch.tensor(v).permute(0, 3, 1, 2) for v in (a, b))
         with torch.no_grad():
             out = model(x, y, normalize=True).numpy()[:, 0]
@@ -98,13 +74,26 @@ def shift_tolerant(net: str, a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarr
     return found
 
 
-def _package_net(net: str, *, spatial: bool) -> torch.nn.Module:
-    for name in ("torchvision", "IPython", "torchsummary"):
-        if name not in sys.modules:
-            module = types.ModuleType(name)
-            module.__spec__ = ModuleSpec(name, None)
-            module.models = module.embed = module.summary = None  # ty: ignore
-            sys.modules[name] = module
+def _official_net(net: str, *, spatial: bool) -> torch.nn.Module:
+    _stand_in()
+    import lpips
+
+    model = lpips.LPIPS(
+        net=net, spatial=spatial, pretrained=False, pnet_rand=True, verbose=False
+    )
+    convolutions, heads = random_weights(net)
+    layers = [m for m in model.net.modules() if isinstance(m, torch.nn.Conv2d)]
+    for layer, (kernel, bias) in zip(layers, convolutions, strict=True):
+        layer.weight.data = torch.tensor(kernel).permute(3, 2, 0, 1)
+        layer.bias.data = torch.tensor(bias)
+    for index, head in enumerate(heads):
+        line = getattr(model, f"lin{index}").model[-1]
+        line.weight.data = torch.tensor(head).reshape(line.weight.shape)
+    return model
+
+
+def _shift_tolerant_net(net: str, *, spatial: bool) -> torch.nn.Module:
+    _stand_in()
     from stlpips_pytorch import stlpips
 
     folder = Path(stlpips.__file__).parent / "weights/vST0.0"
@@ -125,6 +114,38 @@ def _package_net(net: str, *, spatial: bool) -> torch.nn.Module:
     return model
 
 
+def _stand_in() -> None:
+    """What both packages import and need not: torchvision gives two trunks alone."""
+    trunks = types.SimpleNamespace(
+        vgg16=partial(_trunk, VGG16, (2, 2), {}),
+        alexnet=partial(_trunk, ALEX, (3, 2), ALEX_WINDOWS),
+    )
+    for name in ("torchvision", "IPython", "torchsummary"):
+        if name not in sys.modules:
+            module = types.ModuleType(name)
+            module.__spec__ = ModuleSpec(name, None)
+            vars(module).update(models=trunks, embed=None, summary=None)
+            sys.modules[name] = module
+
+
+def _trunk(
+    stages: list, pool: tuple[int, int], windows: dict, pretrained: bool = False
+) -> types.SimpleNamespace:
+    """`features` of a trunk of torchvision, random."""
+    assert not pretrained
+    layers: list[torch.nn.Module] = []
+    channels = 3
+    for op in (op for stage in stages for op in stage):
+        if op == POOL:
+            layers.append(torch.nn.MaxPool2d(*pool))
+            continue
+        window, stride, padding = windows.get(op, (3, 1, 1))
+        conv = torch.nn.Conv2d(channels, op, window, stride, padding)
+        layers += [conv, torch.nn.ReLU(inplace=True)]
+        channels = op
+    return types.SimpleNamespace(features=torch.nn.Sequential(*layers))
+
+
 def main() -> None:
     a, b = images()
     arrays = {}
@@ -134,9 +155,10 @@ def main() -> None:
                 arrays[f"{family}-{net}/{key}"] = value.astype(np.float32)
     np.savez_compressed(GOLDEN.with_suffix(".npz"), **arrays)
     provenance = {
-        "upstream": "torch functions (official, random weights); stlpips_pytorch (st-)",
+        "upstream": "lpips (random weights); stlpips_pytorch (st-, its own weights)",
         "versions": {
-            name: version(name) for name in ("torch", "stlpips_pytorch", "numpy")
+            name: version(name)
+            for name in ("torch", "lpips", "stlpips_pytorch", "numpy")
         },
         "seed": SEED,
         "dtype": "float32",
