@@ -83,28 +83,41 @@ def captured(folder: Path, splat: Splat) -> Subject:
 
 
 def sheet(shown: Subject, severity: float, seed: int) -> UInt8[np.ndarray, "h w 3"]:
-    """The clean frame and each type's, in a grid, named."""
+    """Of each type the frame it changes most, clean and broken, in a grid, named."""
     key = jax.random.key(seed)
-    clean = np.asarray(quantise(shown.clean.color))[FRAMES // 2]
+    clean = np.asarray(quantise(shown.clean.color))
     cells = []
     for name in (*EDITS, "aliasing"):
-        clip = broken_clip(shown, {name: severity}, named(key, name))
-        pair = np.concatenate([clean, clip.frames[FRAMES // 2]], axis=1)
-        cells.append(_titled(pair, name.replace("_", " ")))
+        broken = broken_clip(shown, {name: severity}, named(key, name)).frames
+        cells.append(_titled(*_pair(name, clean, broken)))
     cells += [np.zeros_like(cells[0])] * (-len(cells) % COLUMNS)
     rows = [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
     return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 
+def _pair(
+    name: str, clean: UInt8[np.ndarray, "f h w 3"], broken: UInt8[np.ndarray, "f h w 3"]
+) -> tuple[UInt8[np.ndarray, "h y 3"], str]:
+    """Clean and broken side by side; of popping, which no frame shows, two in turn."""
+    words = name.replace("_", " ")
+    change = np.abs(broken.astype(np.float32) - clean).mean(axis=(1, 2, 3))
+    frame = int(np.argmax(change))
+    if name != "popping":
+        return np.concatenate([clean[frame], broken[frame]], axis=1), f"clean | {words}"
+    jump = broken.astype(np.float32) - clean
+    jumps = np.abs(jump[1:] - jump[:-1]).mean(axis=(1, 2, 3))
+    frame = int(np.argmax(jumps))
+    pair = np.concatenate([broken[frame], broken[frame + 1]], axis=1)
+    return pair, f"{words}: two frames in turn"
+
+
 def _titled(
-    picture: UInt8[np.ndarray, "h w 3"], name: str
+    picture: UInt8[np.ndarray, "h w 3"], words: str
 ) -> UInt8[np.ndarray, "y w 3"]:
-    """The picture under a strip with its name, between thin black lines."""
+    """The picture under a strip with these words, between thin black lines."""
     strip = np.zeros((CAPTION, picture.shape[1], 3), np.uint8)
     place, size = (3, CAPTION - 4), 0.42
-    cv2.putText(
-        strip, f"clean | {name}", place, cv2.FONT_HERSHEY_SIMPLEX, size, (255,) * 3
-    )
+    cv2.putText(strip, words, place, cv2.FONT_HERSHEY_SIMPLEX, size, (255,) * 3)
     return np.pad(np.concatenate([strip, picture]), ((0, 2), (0, 2), (0, 0)))
 
 

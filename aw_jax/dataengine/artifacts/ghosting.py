@@ -9,12 +9,12 @@ to the last, as they do when only the photos there saw them.
 
     c = 1 to 3          copies
     d = 0.08 z to 0.25 z displacement of the last, z the depth of the point
-    o = 0.2 to 0.6      times the opacity of what is copied, for the first
-    r = 0.08 z to 0.18 z radius of the cluster
+    o = 0.3 to 0.75     times the opacity of what is copied, for the first
+    r = 0.12 z to 0.24 z radius of the cluster
 
 In splatting.md B3.2 d is 0.02 to 0.12 of the scene's scale and o 0.1 to 0.45: where a
 short path looks far, such copies lie within the texture of what they copy, and pictures
-showed nothing, or blur.
+showed nothing, or blur; so did copies of thin things, which have little matter.
 """
 
 import jax
@@ -32,10 +32,14 @@ from aw_jax.splat.gaussians import DEAD_LOGIT, Splat, take
 
 COPIES = 3
 SHIFT = (0.08, 0.25)
-OPACITY = (0.2, 0.6)
-RADIUS = (0.08, 0.18)
+OPACITY = (0.3, 0.75)
+RADIUS = (0.12, 0.24)
+FAINTER = 0.2
+"""Each copy has so much less (of the first one's opacity)."""
 CANDIDATES = 64
-"""Surface points, and a side of each, of which the one with most air is taken."""
+"""Surface points, and a side of each, of which one is taken."""
+AIR = 0.5
+"""More air than this (of the depth) behind a copy does not show it any better."""
 SHARE = 6
 """A cluster has at most 1/SHARE of the Gaussians."""
 LEFT = 0.2
@@ -57,7 +61,7 @@ def edit(
     number = jnp.ceil(COPIES * severity)
     for copy in range(COPIES):
         share = (copy + 1) / jnp.maximum(number, 1)
-        opacity = faint * (1 - copy / COPIES) * jax.nn.sigmoid(cluster.logit_opacities)
+        opacity = faint * (1 - FAINTER * copy) * jax.nn.sigmoid(cluster.logit_opacities)
         logits = jax.scipy.special.logit(jnp.clip(opacity, 1e-6, 0.99))
         ghost = replace(
             cluster,
@@ -105,7 +109,8 @@ def _place(
 ) -> tuple[Float[Array, " 3"], Float[Array, " 3"]]:
     """A surface point of the middle frame, and left or right, as long as it is deep.
 
-    Of the candidates it is the one whose copy hangs farthest before what is behind it.
+    Of the candidates it is the one with most matter around it (the sum of opacities)
+    times the air behind its copy.
     """
     middle = len(subject.cameras.intrinsics) // 2
     sides = jnp.array([subject.cameras.width, subject.cameras.height])
@@ -119,8 +124,19 @@ def _place(
     places, _ = project(camera, points + SHIFT[1] * right)
     shown = jnp.all((places >= 0) & (places < sides), axis=-1) & (here > 0)
     behind = _at(depth, jnp.clip(places, 0, sides - 1))
-    best = jnp.argmax(jnp.where(shown, behind / jnp.maximum(here, 1e-6), 0.0))
+    air = jnp.clip(behind / jnp.maximum(here, 1e-6) - 1, 0.01, AIR)
+    matter = _matter(subject, points, RADIUS[0] * here)
+    best = jnp.argmax(jnp.where(shown, air * matter, 0.0))
     return points[best], right[best]
+
+
+def _matter(
+    subject: Subject, points: Float[Array, "n 3"], radius: Float[Array, " n"]
+) -> Float[Array, " n"]:
+    """The sum of opacities within each point's radius."""
+    gaps = jnp.linalg.norm(subject.splat.means - points[:, None], axis=-1)
+    near = gaps <= radius[:, None]
+    return near @ jax.nn.sigmoid(subject.splat.logit_opacities)
 
 
 def _at(depth: Float[Array, "h w"], pixels: Float[Array, "n 2"]) -> Float[Array, " n"]:

@@ -47,7 +47,7 @@ def test_a_copy_is_fainter_than_what_it_copies_and_the_next_one_still_more(
     whole = 1 / (1 + np.exp(-3.0))
     copies = _copies(subject, broken(seed=3, ghosting=1.0))
     shares = [opacities[alive].max() / whole for _, opacities, alive in copies]
-    expected = ghosting.OPACITY[1] * np.array([1, 2 / 3, 1 / 3])
+    expected = ghosting.OPACITY[1] * np.array([1, 0.8, 0.6])
     np.testing.assert_allclose(shares, expected, rtol=1e-4)
 
 
