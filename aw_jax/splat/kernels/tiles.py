@@ -76,8 +76,12 @@ class Layer(NamedTuple):
 
 
 def default_capacity(gaussians: int, grid: Grid) -> int:
-    """Slots per layer such that most scenes are one layer."""
-    return min(gaussians * grid.tiles, max(4096, 8 * gaussians + 16 * grid.tiles))
+    """Slots per layer: few enough that little is sorted which is not there or not seen.
+
+    A layer costs the same however full it is, so one that holds most scenes whole is
+    slower than several that are full.
+    """
+    return min(gaussians * grid.tiles, max(4096, 2 * gaussians + 4 * grid.tiles))
 
 
 def arrange(
