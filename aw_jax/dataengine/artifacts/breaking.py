@@ -5,7 +5,8 @@ Every edit is a pure function
     edit(draft, subject, frame, severity, key) -> draft
 
 that leaves the draft as it is at severity 0, so one program makes every combination of
-types: absent ones have severity 0. Aliasing is no edit but a way to render (`Shot`).
+types: absent ones have severity 0. Aliasing is no edit but a way to render (`Shot`);
+each shot has a program of its own, which renders what the other one has made.
 
 Masks: where only edits were made, the weight of edited Gaussians in each pixel; else
 where |broken - clean| > 4/255 after a 3 x 3 mean.
@@ -86,7 +87,8 @@ def broken_clip(
     _check(severities)
     strengths = {n: jnp.float32(severities.get(n, 0.0)) for n in EDITS}
     shot = aliasing.shot(severities.get("aliasing", 0.0))
-    color, alpha, depth, weight = _render(subject, strengths, key, shot)
+    made = drafts(subject, strengths, key)
+    color, alpha, depth, weight = _render(made, subject.cameras, shot)
     frames = np.asarray(quantise(color))
     by_edits = not any(severities.get(name, 0.0) > 0 for name in SETTINGS)
     mask = (
@@ -101,6 +103,15 @@ def broken_clip(
         mask=mask,
         mask_kind="edited weight" if by_edits else "difference",
     )
+
+
+@jax.jit
+def drafts(
+    subject: Subject, strengths: dict[str, Float[Array, ""]], key: Key[Array, ""]
+) -> Draft:
+    """The broken splats of all frames, (f,) in front."""
+    frames = jnp.arange(len(subject.cameras.intrinsics))
+    return jax.vmap(lambda frame: edited(subject, frame, strengths, key))(frames)
 
 
 def edited(
@@ -127,21 +138,14 @@ def difference_mask(
 
 
 @functools.partial(jax.jit, static_argnames="shot")
-def _render(
-    subject: Subject,
-    strengths: dict[str, Float[Array, ""]],
-    key: Key[Array, ""],
-    shot: Shot,
-) -> tuple[Array, ...]:
+def _render(made: Draft, whole: Cameras, shot: Shot) -> tuple[Array, ...]:
     """Colors in [0, 1], alpha, depth and the edited Gaussians' weight, at full size."""
-    whole = subject.cameras
     small = resized(
         whole, width=whole.width // shot.shrink, height=whole.height // shot.shrink
     )
     settings = RenderSettings(low_pass=shot.low_pass)
 
-    def one(frame: Array, camera: Cameras) -> tuple[Array, ...]:
-        work = edited(subject, frame, strengths, key)
+    def one(work: Draft, camera: Cameras) -> tuple[Array, ...]:
         seen = render(
             work.splat,
             camera,
@@ -152,7 +156,7 @@ def _render(
         assert seen.tagged is not None
         return jnp.clip(seen.color, 0, 1), seen.alpha, seen.depth, seen.tagged
 
-    seen = jax.vmap(one)(jnp.arange(len(whole.intrinsics)), small)
+    seen = jax.vmap(one)(made, small)
     return tuple(_enlarged(x, whole.height, whole.width) for x in seen)
 
 

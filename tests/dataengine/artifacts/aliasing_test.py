@@ -4,7 +4,6 @@ import itertools
 
 import jax
 import numpy as np
-import pytest
 
 from aw_jax.dataengine.artifacts.aliasing import STEPS, Shot, shot
 from aw_jax.dataengine.artifacts.breaking import broken_clip
@@ -22,7 +21,6 @@ def test_a_higher_severity_never_samples_more_nor_filters_more():
         assert strong.low_pass <= weak.low_pass or strong.shrink > weak.shrink
 
 
-@pytest.mark.slow
 def test_a_frame_is_made_of_blocks_of_its_own_samples(subject):
     frames = broken_clip(subject, {"aliasing": 0.75}, jax.random.key(0)).frames
     block = frames[:, ::3, ::3]

@@ -24,7 +24,6 @@ def test_severity_0_changes_no_bit_and_adds_dead_rows_only(subject, broken):
     assert not np.any(draft.depth_offsets)
 
 
-@pytest.mark.slow  # compiles edits and render as one program
 def test_a_clip_of_no_severity_is_the_clean_clip(subject):
     clip = broken_clip(subject, {}, jax.random.key(0))
     clean = np.asarray(quantise(subject.clean.color)).astype(int)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aw_jax.data.procedural.captures import pinhole
-from aw_jax.dataengine.artifacts.breaking import EDITS, edited
+from aw_jax.dataengine.artifacts.breaking import EDITS, drafts
 from aw_jax.dataengine.artifacts.subject import subject as look
 from aw_jax.geometry.rotations import look_at
 from aw_jax.splat.gaussians import Splat
@@ -55,11 +55,11 @@ def subject():
 
 @pytest.fixture(scope="session")
 def broken(subject):
-    """The draft that named severities make of frame 0; one program for all tests."""
-    program = jax.jit(edited)
+    """The draft that named severities make of a frame; one program for all tests."""
 
     def at(seed=0, frame=0, **severities):
         strengths = {n: jnp.float32(severities.get(n, 0.0)) for n in EDITS}
-        return program(subject, jnp.int32(frame), strengths, jax.random.key(seed))
+        made = drafts(subject, strengths, jax.random.key(seed))
+        return jax.tree.map(lambda x: x[frame], made)
 
     return at
