@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from aw_jax.nn import convolution
 from aw_jax.nn.convolution import Conv3d, correlate, correlate_strided, pad_time
 
 
@@ -41,6 +42,37 @@ def test_gradients_equal_those_of_the_three_dimensional_one(size):
     for found, want in zip(pull(cotangent), pull_want(cotangent), strict=True):
         # Sums of up to 300 products of unit normals.
         np.testing.assert_allclose(found, want, atol=1e-4)
+
+
+@pytest.fixture
+def paired(monkeypatch):
+    monkeypatch.setattr(convolution, "_SMALL", 0)
+
+
+@pytest.mark.parametrize("frames", [2, 3])
+def test_frames_by_pairs_give_the_three_dimensional_correlation(paired, frames):
+    x, kernel = example()
+    x = x[:, : frames + 2]
+    y, pull = jax.vjp(correlate, x, kernel)
+    want, pull_want = jax.vjp(xla_convolution, x, kernel)
+    np.testing.assert_allclose(y, want, atol=2e-5)
+    assert not np.array_equal(y, convolution._correlate_taps(x, kernel))
+    for found, want in zip(pull(y), pull_want(y), strict=True):
+        np.testing.assert_allclose(found, want, rtol=1e-5, atol=2e-3)
+
+
+def test_frames_by_pairs_see_no_other_frame(paired):
+    x, _ = example()
+    layer = Conv3d(4, 3, causal=True, rngs=nnx.Rngs(0))
+    for seen in range(1, 5):
+        changed = x.at[:, seen:].set(jnp.inf)
+        np.testing.assert_array_equal(layer(x)[:, :seen], layer(changed)[:, :seen])
+
+
+def test_16_bit_types_go_by_taps(paired):
+    x, kernel = (a.astype(jnp.bfloat16) for a in example())
+    taps = convolution._correlate_taps(x, kernel)
+    np.testing.assert_array_equal(correlate(x, kernel), taps)
 
 
 @pytest.mark.parametrize("stride", [(2, 2, 2), (1, 2, 3)])
