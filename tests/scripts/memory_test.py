@@ -11,13 +11,13 @@ ROOT = Path(__file__).parents[2]
 PARAMETERS = 13_042_569_344
 WIDTH, LAYERS, RANK = 4096, 48, 128
 ADAPTER = 26 * WIDTH * RANK * LAYERS
-"""Eight projections WIDTH to WIDTH, and two between WIDTH and 4 WIDTH, in a block."""
+"""A block has eight projections of WIDTH, and two between it and 4 WIDTH."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("step", "copies"), [("train", 4), ("sample", 1)])
 def test_the_13b_lies_evenly_over_eight_devices(step, copies):
-    """The base in bfloat16; the adapter in float32, with its average and two moments."""
+    """The base in bfloat16; the adapter in float32, in training with three more."""
     script = ROOT / "scripts/bench/memory.py"
     done = subprocess.run(
         [sys.executable, script, "--size=13b", f"--step={step}", "--tokens=256"],
