@@ -151,8 +151,7 @@ def _decoded(
     key: Key[Array, ""],
     tiling: Tiling | None,
 ) -> UInt8[Array, "1 f h w 3"]:
-    if tiling is not None:
-        return quantise(decode_tiled(vae, latents, tiling, timestep=timestep))
-    noisy = any(vae.config.decoder_noise)
-    video = vae.decode(latents, timestep=timestep, key=key if noisy else None)
-    return quantise(video)
+    inner = key if any(vae.config.decoder_noise) else None
+    if tiling is None:
+        return quantise(vae.decode(latents, timestep=timestep, key=inner))
+    return quantise(decode_tiled(vae, latents, tiling, timestep=timestep, key=inner))

@@ -1,13 +1,14 @@
-"""Memory of a training step at full size, compiled for devices that need not exist.
+"""Memory of a step at full size, compiled for devices that need not exist.
 
-  python scripts/bench/memory.py [--size 2b] [--tokens 2688] [--rank 128] [--mesh 8,1]
+  python scripts/bench/memory.py [--size 2b] [--step train] [--tokens 2688]
+      [--rank 128] [--mesh 8,1]
 
-Compiles the project's step for an adapter on a frozen base (LTX-Video 2B or 13B,
-bfloat16, every block rematerialised) from abstract arrays, for a mesh (fsdp, seq) of
-virtual CPU devices: parameters and samples lie over `fsdp`, one sample for each row of
-the mesh, tokens over `seq`. 2,688 tokens are 49 frames of 512 x 768. Megabytes are per
-device; `temporary` is an upper bound, for XLA widens bfloat16 on a CPU. The last line
-is JSON.
+Compiles the project's step from abstract arrays: of training an adapter on a frozen
+base (LTX-Video 2B or 13B, bfloat16, every block rematerialised), or of sampling with
+it, prompt and negative prompt together. The mesh (fsdp, seq) is of virtual CPU devices:
+parameters and samples lie over `fsdp`, one sample for each row of the mesh, tokens over
+`seq`. 2,688 tokens are 49 frames of 512 x 768. Megabytes are per device; `temporary` is
+an upper bound, for XLA widens bfloat16 on a CPU. The last line is JSON.
 """
 
 import argparse
@@ -94,7 +95,7 @@ def abstract_state(adapter: Any, optimizer: Any) -> Any:
     return replace(state, params=adapter, average=adapter, opt_state=moments)
 
 
-def compile_step(size: str, tokens: int, rank: int, mesh: Any) -> Any:
+def compile_training(size: str, tokens: int, rank: int, mesh: Any) -> Any:
     """Loss, gradient and update of the adapter."""
     import jax
     import jax.numpy as jnp
@@ -119,9 +120,47 @@ def compile_step(size: str, tokens: int, rank: int, mesh: Any) -> Any:
         return step.lower(state, frozen, batch, key).compile()
 
 
+def compile_sampling(size: str, tokens: int, rank: int, mesh: Any) -> Any:
+    """One guided Euler step of videos without given frames."""
+    import jax
+
+    from aw_jax.flow import guidance
+    from aw_jax.models.ltx.conditioning import Canvas
+    from aw_jax.models.ltx.guided_sampling import GuidedConfig, Prompts, sample_guided
+    from aw_jax.models.ltx.sampling import SamplerConfig
+    from aw_jax.nn import lora
+
+    config, graphdef, adapter, frozen = abstract_adapter(size, rank)
+    model = lora.join(graphdef, placed(adapter, mesh), placed(frozen, mesh))
+    batch, rows = batch_of(config, mesh, tokens), mesh.shape["fsdp"]
+    start = Canvas(
+        tokens=batch["tokens"],
+        coords=abstract((1, tokens, 3), mesh, None, "seq"),
+        strengths=abstract((1,), mesh),
+        segments=(tokens,),
+    )
+    lengths = jax.ShapeDtypeStruct((rows,), np.int32)
+    prompts = Prompts(
+        positive=batch["text"],
+        positive_lengths=lengths,
+        negative=batch["text"],
+        negative_lengths=lengths,
+    )
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    once = GuidedConfig(
+        sampler=SamplerConfig(steps=1), guidance=guidance.constant(guidance=3.0)
+    )
+    with jax.set_mesh(mesh):
+        return sample_guided.lower(model, start, prompts, key, config=once).compile()
+
+
+STEPS = {"train": compile_training, "sample": compile_sampling}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", choices=SIZES, default="2b")
+    parser.add_argument("--step", choices=STEPS, default="train")
     parser.add_argument("--tokens", type=int, default=2688)
     parser.add_argument("--rank", type=int, default=128)
     parser.add_argument("--mesh", default="8,1", help="fsdp,seq")
@@ -133,7 +172,8 @@ def main() -> None:
 
     mesh = jax.make_mesh(shape, ("fsdp", "seq"), (jax.sharding.AxisType.Auto,) * 2)
     start = time.perf_counter()
-    found = compile_step(args.size, args.tokens, args.rank, mesh).memory_analysis()
+    compiled = STEPS[args.step](args.size, args.tokens, args.rank, mesh)
+    found = compiled.memory_analysis()
     assert found is not None
     megabytes = {
         "arguments": found.argument_size_in_bytes / MEGA,

@@ -56,15 +56,18 @@ class Blend:
 
 
 def blended(
-    run: Callable[[Float[Array, "b i j k c"]], Float[Array, "b l m n d"]],
+    run: Callable[[Array, Int[Array, " 3"]], Float[Array, "b l m n d"]],
     x: Float[Array, "b f h w c"],
     pieces: list[tuple[list[int], int]],
     blends: list[Blend],
     shape: tuple[int, ...],
 ) -> Float[Array, "b g y x d"]:
-    """`run` on every piece of `x`, blended into an array of `shape` (without batch)."""
+    """`run` on every piece of `x`, blended into an array of `shape` (without batch).
+
+    `run` gets a piece [b, i, j, k, c] and where it begins in `x`.
+    """
     if math.prod(len(starts) for starts, _ in pieces) == 1:
-        return run(x)
+        return run(x, jnp.zeros(3, int))
     sizes = (x.shape[0], *(size for _, size in pieces), x.shape[-1])
     froms = jnp.asarray(list(itertools.product(*(starts for starts, _ in pieces))))
     tos = jnp.asarray(list(itertools.product(*(blend.starts for blend in blends))))
@@ -74,7 +77,7 @@ def blended(
         mean: Float[Array, "b g y x d"], at: tuple[Int[Array, " 3"], ...]
     ) -> tuple[Float[Array, "b g y x d"], None]:
         read, write, tile = at
-        piece = run(jax.lax.dynamic_slice(x, (0, *read, 0), sizes))
+        piece = run(jax.lax.dynamic_slice(x, (0, *read, 0), sizes), read)
         share = _share(blends, tile)[..., None].astype(piece.dtype)
         place = (0, *write, 0)
         old = jax.lax.dynamic_slice(mean, place, piece.shape)

@@ -10,6 +10,7 @@ from aw_jax.models.ltx.vae_blocks import Buffer
 from aw_jax.models.ltx.vae_config import VAEConfig
 from aw_jax.models.ltx.vae_decoder import Decoder
 from aw_jax.models.ltx.vae_encoder import Encoder
+from aw_jax.models.ltx.vae_noise import Window
 
 
 class VideoVAE(nnx.Module):
@@ -43,6 +44,7 @@ class VideoVAE(nnx.Module):
         *,
         timestep: Float[Array, "*t"] | float = 0.0,
         key: Key[Array, ""] | None = None,
+        window: Window | None = None,
     ) -> Float[Array, "b f h w 3"]:
         """The video of normalised latents, about [0, 1] and not clamped.
 
@@ -51,9 +53,11 @@ class VideoVAE(nnx.Module):
             timestep: How noisy they are, 0 (clean) to 1 (noise); one, or one a clip.
                 0.9.0 does not listen to it.
             key: Draws the noise that 0.9.1 adds inside its decoder; None: no noise.
+            window: Which part of a video's latents these are, so that the noise is
+                that of the part; None: the whole.
         """
         batch = jnp.broadcast_to(jnp.asarray(timestep, jnp.float32), latents.shape[:1])
-        return (self.decoder(self.restore(latents), batch, key) + 1) / 2
+        return (self.decoder(self.restore(latents), batch, key, window) + 1) / 2
 
     def mix_noise(
         self,

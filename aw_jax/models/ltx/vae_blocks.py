@@ -7,8 +7,7 @@ The frame axis holds 1 + n * stride frames; a fold by 2 in time repeats the firs
 an unfold drops the frame that came of the copy.
 
 Source: autoencoder_kl_ltx.py of diffusers (`LTXVideoResnetBlock3d`, the two kinds of
-`LTXVideoDownBlock3D`, `LTXVideoUpBlock3d`); the noise of `decoder_noise` is
-`_feed_spatial_noise` of Lightricks' causal_video_autoencoder.py.
+`LTXVideoDownBlock3D`, `LTXVideoUpBlock3d`).
 """
 
 import math
@@ -20,6 +19,7 @@ from flax import nnx
 
 from aw_jax.core.arrays import Array, Float, Key
 from aw_jax.models.ltx.vae_config import Stride
+from aw_jax.models.ltx.vae_noise import Window, plane
 from aw_jax.nn.convolution import Conv3d
 from aw_jax.nn.embeddings import SINUSOID, sinusoid
 from aw_jax.nn.linear import Linear
@@ -97,8 +97,8 @@ class ResBlock(nnx.Module):
     """x + conv(silu(norm(conv(silu(norm(x)))))), normalised pixel by pixel.
 
     With `outputs` channels other than its own, a `Shortcut` takes the place of x. With
-    `noise` each convolution has a learnt scale of noise that is the same in every frame
-    and channel; it is added when a key is given.
+    `noise` each convolution has a learnt scale, a channel, of noise that is the same in
+    every frame; it is added when a key is given.
     """
 
     def __init__(
@@ -127,23 +127,18 @@ class ResBlock(nnx.Module):
         first: Modulation | None = None,
         second: Modulation | None = None,
         key: Key[Array, ""] | None = None,
+        window: Window | None = None,
     ) -> Float[Array, "b f h w o"]:
         """The block at `x`; the two norms may be followed by shift and scale."""
         y = self.conv1(activate(x, first))
         if self.noisy and key is not None:
-            y = y + _noise(y, self.noise1[...], jax.random.fold_in(key, 0))
+            drawn = plane(y, jax.random.fold_in(key, 0), window)
+            y = y + drawn * self.noise1[...].astype(y.dtype)
         y = self.conv2(activate(y, second))
         if self.noisy and key is not None:
-            y = y + _noise(y, self.noise2[...], jax.random.fold_in(key, 1))
+            drawn = plane(y, jax.random.fold_in(key, 1), window)
+            y = y + drawn * self.noise2[...].astype(y.dtype)
         return (self.shortcut(x) if self.widens else x) + y
-
-
-def _noise(
-    x: Float[Array, "b f h w c"], scale: Float[Array, " c"], key: Key[Array, ""]
-) -> Float[Array, "h w c"]:
-    """One unit normal a pixel times `scale`: what StyleGAN calls noise inputs."""
-    drawn = jax.random.normal(key, (*x.shape[2:4], 1), x.dtype)
-    return drawn * scale.astype(x.dtype)
 
 
 class TimedResBlock(nnx.Module):
@@ -161,12 +156,13 @@ class TimedResBlock(nnx.Module):
         x: Float[Array, "b f h w c"],
         embedding: Float[Array, "b d"] | None,
         key: Key[Array, ""] | None = None,
+        window: Window | None = None,
     ) -> Float[Array, "b f h w c"]:
         """The block at `x`; `embedding` (d = 4c) is that of the timestep."""
         if embedding is None:
-            return self.block(x, key=key)
+            return self.block(x, key=key, window=window)
         shift1, scale1, shift2, scale2 = modulations(self.table[...], embedding)
-        return self.block(x, (shift1, scale1), (shift2, scale2), key)
+        return self.block(x, (shift1, scale1), (shift2, scale2), key, window)
 
 
 class TimestepEmbedder(nnx.Module):

@@ -19,6 +19,7 @@ from aw_jax.models.ltx.vae_blocks import (
     unpatchify,
 )
 from aw_jax.models.ltx.vae_config import VAEConfig
+from aw_jax.models.ltx.vae_noise import Window
 from aw_jax.nn.convolution import Conv3d
 
 
@@ -42,12 +43,13 @@ class DecoderStage(nnx.Module):
         x: Float[Array, "b f h w c"],
         timestep: Float[Array, " b"],
         key: Key[Array, ""] | None = None,
+        window: Window | None = None,
     ) -> Float[Array, "b f h w c"]:
         """The stage at `x`; `timestep` is already scaled."""
         embedding = self.embedder(timestep).astype(x.dtype) if self.timed else None
         keys = _keys(key, len(self.blocks))
         for block, one in zip(self.blocks, keys, strict=True):
-            x = block(x, embedding, one)
+            x = block(x, embedding, one, window)
         return x
 
 
@@ -86,18 +88,20 @@ class Decoder(nnx.Module):
         latents: Float[Array, "b f h w c"],
         timestep: Float[Array, " b"],
         key: Key[Array, ""] | None = None,
+        window: Window | None = None,
     ) -> Float[Array, "b g y x 3"]:
         """The video of `latents` that are noisy to the degree `timestep` in [0, 1].
 
-        A `key` switches on the noise of `VAEConfig.decoder_noise`.
+        A `key` switches on the noise of `VAEConfig.decoder_noise`; a `window` says
+        which part of a video's latents these are.
         """
         keys = _keys(key, len(self.stages))
         scaled = timestep * self.timestep_scale[...] if self.timed else timestep
-        x = self.stages[0](self.conv_in(latents), scaled, keys[0])
+        x = self.stages[0](self.conv_in(latents), scaled, keys[0], window)
         for upsample, stage, one in zip(
             self.upsamples, self.stages[1:], keys[1:], strict=True
         ):
-            x = stage(upsample(x), scaled, one)
+            x = stage(upsample(x), scaled, one, window)
         x = activate(x, self._last_modulation(scaled, x.dtype))
         return unpatchify(self.conv_out(x), self.patch)
 

@@ -16,11 +16,12 @@ of the spread of its pixels on average.
 
 import dataclasses
 
-from aw_jax.core.arrays import Array, Float
+from aw_jax.core.arrays import Array, Float, Int, Key
 from aw_jax.core.errors import UserError
 from aw_jax.models.ltx.tile_blending import Blend, blended
 from aw_jax.models.ltx.vae import VideoVAE, check_size
 from aw_jax.models.ltx.vae_config import VAEConfig
+from aw_jax.models.ltx.vae_noise import Window
 
 Triple = tuple[int, int, int]
 
@@ -69,7 +70,7 @@ def encode_tiled(
     ]
     pieces = [(axis.pixel_starts, axis.pixel_size) for axis in axes]
     shape = (*(axis.latents for axis in axes), config.latent_channels)
-    return blended(vae.encode, video, pieces, blends, shape)
+    return blended(lambda x, _: vae.encode(x), video, pieces, blends, shape)
 
 
 def decode_tiled(
@@ -78,8 +79,9 @@ def decode_tiled(
     tiling: Tiling,
     *,
     timestep: Float[Array, "*t"] | float = 0.0,
+    key: Key[Array, ""] | None = None,
 ) -> Float[Array, "b f h w 3"]:
-    """`vae.decode(latents, timestep=timestep)` in tiles, without its inner noise."""
+    """`vae.decode(latents, timestep=timestep, key=key)` in tiles."""
     _, *size, _ = latents.shape
     axes = _axes(vae.config, size, tiling, both=(0, 1, 2))
     blends = [
@@ -94,7 +96,16 @@ def decode_tiled(
     ]
     pieces = [(axis.starts, axis.size) for axis in axes]
     shape = (*(axis.pixels for axis in axes), 3)
-    run = lambda z: vae.decode(z, timestep=timestep)
+
+    def run(
+        z: Float[Array, "b i j k c"], corner: Int[Array, " 3"]
+    ) -> Float[Array, "b l m n 3"]:
+        _, _, rows, columns, _ = z.shape
+        window = Window(
+            corner=corner[1:], size=(rows, columns), whole=(size[1], size[2])
+        )
+        return vae.decode(z, timestep=timestep, key=key, window=window)
+
     return blended(run, latents, pieces, blends, shape)
 
 

@@ -31,12 +31,12 @@ def example():
 @pytest.mark.parametrize("margin", [0, 1])
 def test_a_codec_that_changes_nothing_gives_every_number_back_exactly(margin):
     x = example()
-    found = run_blended(lambda piece: piece, x, grid(margin, margin))
+    found = run_blended(lambda piece, _: piece, x, grid(margin, margin))
     np.testing.assert_array_equal(found, x)
 
 
 def test_a_constant_codec_gives_that_constant_exactly():
-    found = run_blended(lambda piece: jnp.full_like(piece, 0.3), example(), grid())
+    found = run_blended(lambda piece, _: jnp.full_like(piece, 0.3), example(), grid())
     np.testing.assert_array_equal(found, jnp.full_like(found, 0.3))
 
 
@@ -56,7 +56,7 @@ def test_tiles_that_differ_are_averaged_by_the_product_of_their_weights():
         total[:, *at] += weight * (piece + piece.mean())
         weights[:, *at] += weight
     np.testing.assert_allclose(weights, 1, atol=1e-12)
-    found = run_blended(lambda piece: piece + piece.mean(), example(), blends)
+    found = run_blended(lambda piece, _: piece + piece.mean(), example(), blends)
     np.testing.assert_allclose(found, total, atol=1e-5)
 
 
@@ -78,7 +78,7 @@ def test_tiles_that_disagree_leave_no_seam():
     x = jnp.concatenate([jnp.zeros((1, 5, 1, 1, 1)), jnp.ones((1, 7, 1, 1, 1))], axis=1)
     one = Blend.of([0], 1, 0, before=0, after=0)
     blends = [Blend.of([0, 4], 8, 4, before=0, after=1), one, one]
-    level = lambda piece: jnp.full_like(piece, piece[0, 1, 0, 0, 0])
+    level = lambda piece, _: jnp.full_like(piece, piece[0, 1, 0, 0, 0])
     pieces = [([0, 4], 8), ([0], 1), ([0], 1)]
     found = blended(level, x, pieces, blends, (12, 1, 1, 1)).ravel()
     want = [0] * 4 + [0.25, 0.5, 0.75] + [1] * 5
@@ -90,6 +90,6 @@ def test_one_tile_is_not_blended():
     seen = []
     blends = [Blend.of([0], n, 2, before=0, after=0) for n in SHAPE]
     pieces = [([0], n) for n in SHAPE]
-    found = blended(lambda x: seen.append(x) or x, x, pieces, blends, (*SHAPE, 2))
+    found = blended(lambda x, _: seen.append(x) or x, x, pieces, blends, (*SHAPE, 2))
     assert found is x
     assert seen[0] is x

@@ -131,6 +131,29 @@ def test_the_shipped_autoencoder_is_the_same_in_tiles():
     np.testing.assert_allclose(encoded(vae, video, tiling), codes, atol=1e-4)
 
 
+def test_noise_inside_the_decoder_is_that_of_the_whole():
+    """Both of its stages draw, at a latent's scale and at twice that."""
+    config = dataclasses.replace(
+        FOLDED, decoder_blocks=(1, 1), decoder_noise=(True, True)
+    )
+    vae = vae_of(config)
+    for stage in vae.decoder.stages:
+        block = stage.blocks[0].block
+        block.noise1[...], block.noise2[...] = (
+            block.noise1[...] + 1,
+            block.noise2[...] - 2,
+        )
+    latents = jax.random.normal(jax.random.key(2), (1, 1, 18, 20, 4))
+    tiling = Tiling(tile=(2, 16, 15), overlap=(1, 12, 12), margin=(0, 6, 6))
+    assert reach(config, "decoder")[1] == 6
+    key = jax.random.key(3)
+    tiled = jax.jit(lambda z: decode_tiled(vae, z, tiling, key=key))(latents)
+    want = jax.jit(lambda z: vae.decode(z, key=key))(latents)
+    np.testing.assert_allclose(tiled, want, atol=1e-5)
+    silent = jax.jit(vae.decode)(latents)
+    assert jnp.abs(want - silent).mean() > 0.1
+
+
 def test_images_are_tiled_in_space_alone():
     vae, (video, latents) = vae_of(FOLDED), inputs()
     codes, pixels = whole(vae, video[:, :1], latents[:, :1])
