@@ -20,7 +20,7 @@ from aw_jax.dataengine.benchmark import BenchmarkConfig, PlannedClip
 from aw_jax.dataengine.benchmark_job import Made
 from aw_jax.dataengine.breaking_routes import tried
 from aw_jax.dataengine.courses import passing
-from aw_jax.dataengine.places import Dense, Place, densely, open_place
+from aw_jax.dataengine.places import Dense, Place, densely, featured, open_place
 from aw_jax.dataengine.plan import PlanConfig, route_of
 from aw_jax.dataengine.simulation_config import SimulationConfig
 from aw_jax.dataengine.sources import ProceduralScene
@@ -65,7 +65,7 @@ def scene_clips(
         return Made(clips=[], refused=Counter({"fit diverged": 1}))
     if draws is None and not dense.psnr >= config.least_fidelity:
         return Made(clips=[], refused=Counter({"dense fit too poor": 1}))
-    found = []
+    place, found = featured(place, dense.views), []
     for clip in planned:
         if draws is not None:
             made, _ = _drawn(place, dense, clip, draws[clip.name], config)

@@ -9,8 +9,9 @@ import numpy as np
 
 from aw_jax.core.arrays import Array, Float, Key
 from aw_jax.core.keys import named
+from aw_jax.data.procedural.features import features
 from aw_jax.data.procedural.rendering import render as trace
-from aw_jax.data.procedural.worlds import ProceduralWorld, scene
+from aw_jax.data.procedural.worlds import VERSION, ProceduralWorld, scene
 from aw_jax.dataengine.captured import photo_capture, sparse_photos
 from aw_jax.dataengine.dense_fit import DenseCapture, dense_capture, dense_fit, fidelity
 from aw_jax.dataengine.simulation_config import SimulationConfig
@@ -51,12 +52,26 @@ def open_place(source: SceneSource, config: SimulationConfig) -> Place:
     """
     if isinstance(source, ProceduralScene):
         world = scene(source.seed)
-        notes = {"scene": source.seed, "world": world.kind}
+        notes = {"scene": source.seed, "world": world.kind, "procedural": VERSION}
         return Place(number=source.number, notes=notes, world=world)
     size = (config.width, config.height)
     found = photo_capture(source.path, size=size, config=config.dense)
     notes = {"scene": source.path, "number": source.number, "world": "capture"}
     return Place(number=source.number, notes=notes, capture=found)
+
+
+def featured(
+    place: Place, walk: Cameras, gains: Float[Array, " v"] | None = None
+) -> Place:
+    """Notes which features a walk through a world shows; of a capture, none is known.
+
+    `gains` are those of its photos, if not all 1.
+    """
+    if place.world is None:
+        return place
+    known = None if gains is None else np.asarray(gains, float)
+    found = sorted(features(place.world, walk, known))
+    return dataclasses.replace(place, notes=place.notes | {"features": found})
 
 
 def sparse(

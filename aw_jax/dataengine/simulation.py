@@ -21,7 +21,7 @@ from aw_jax.data.clips import ClipRecord
 from aw_jax.dataengine import shards, sources
 from aw_jax.dataengine.breaking_routes import broken
 from aw_jax.dataengine.optimisation_route import ROUTE, optimised
-from aw_jax.dataengine.places import Place, densely, open_place, sparse
+from aw_jax.dataengine.places import Place, densely, featured, open_place, sparse
 from aw_jax.dataengine.simulation_config import DEFAULT, SimulationConfig, check
 from aw_jax.dataengine.sources import SceneSource
 from aw_jax.dataengine.stages import Stages
@@ -159,11 +159,14 @@ def _clips(
     if config.paths:
         with stages("truth"):
             seen = sparse(place, rng, config)
+            place = featured(place, seen.walk, seen.gains)
     if config.densely:
         dense = densely(place, seen, config, key=key, stages=stages)
         if not dense.psnr >= config.least_fidelity:
             outcome.refused["dense fit too poor"] += 1
             return
+        if seen is None:
+            place = featured(place, dense.views)
     common = {"config": config, "stages": stages, "refused": outcome.refused}
     if seen is not None:
         yield from optimised(place, seen, dense, rng, key=key, **common)

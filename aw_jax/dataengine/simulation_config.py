@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from aw_jax.core.errors import UserError
+from aw_jax.data.procedural.seeds import BENCHMARK
 from aw_jax.dataengine.dense_fit import DenseFitConfig
 from aw_jax.dataengine.gate import GateConfig
 from aw_jax.dataengine.plan import PlanConfig
-from aw_jax.dataengine.sources import CapturedScene, SceneSource
+from aw_jax.dataengine.sources import CapturedScene, ProceduralScene, SceneSource
 from aw_jax.dataengine.sparse_fit import SparseFitConfig, skip_of
 from aw_jax.geometry.trajectories import TrajectoryConfig
 
@@ -75,10 +76,18 @@ def check(scenes: Sequence[SceneSource], config: SimulationConfig) -> None:
     """Refuses what no scene could satisfy.
 
     Raises:
-        UserError: no scenes, captures without a dense fit as truth, or an odd skip.
+        UserError: no scenes, those of the benchmark, captures without a dense fit as
+            truth, or an odd skip.
     """
     if not scenes:
         raise UserError("simulate: expected at least one scene, got none.")
+    for scene in scenes:
+        if isinstance(scene, ProceduralScene) and scene.seed in BENCHMARK:
+            raise UserError(
+                f"scene {scene.seed}: seeds {BENCHMARK.start}..{BENCHMARK.stop - 1} "
+                "are the benchmark's, which no training may see; take seeds below "
+                "10000000, or make the benchmark: python -m aw_jax.launch.benchmark."
+            )
     captured = next((s for s in scenes if isinstance(s, CapturedScene)), None)
     if captured is not None and config.clean == "scene":
         raise UserError(

@@ -11,7 +11,9 @@ from aw_jax.config.report import from_dict, to_dict
 from aw_jax.core import atomic
 from aw_jax.core.errors import UserError
 from aw_jax.data import clips, records
-from aw_jax.data.procedural.seeds import TEST
+from aw_jax.data.procedural.features import features
+from aw_jax.data.procedural.seeds import BENCHMARK, TEST
+from aw_jax.data.procedural.worlds import VERSION, scene
 from aw_jax.dataengine import optimisation_route, simulation
 from aw_jax.dataengine.gate import GateConfig
 from aw_jax.dataengine.simulation import (
@@ -20,7 +22,7 @@ from aw_jax.dataengine.simulation import (
     simulate,
     simulate_scene,
 )
-from aw_jax.dataengine.sparse_fit import SparseFitConfig
+from aw_jax.dataengine.sparse_fit import SparseFitConfig, sparse_capture
 from aw_jax.splat.fit import FitDiverged
 
 SEEDS = range(TEST.start + 100, TEST.start + 103)
@@ -79,6 +81,16 @@ def test_the_index_has_one_line_per_clip_and_no_time_and_no_host(whole):
         assert clip.notes["scene"] in SEEDS
         assert clip.notes["start"] != clip.notes["end"]
         assert not {"time", "host", "seconds"} & set(clip.notes)
+
+
+def test_the_index_tells_what_kind_of_world_a_clip_shows(tiny, whole):
+    folder, _ = whole
+    line = json.loads((folder / "index.jsonl").read_text().splitlines()[0])
+    world, rng = scene(line["scene"]), np.random.default_rng([line["scene"], 9])
+    size = (tiny.width, tiny.height)
+    seen = sparse_capture(world, rng, frames=9, size=size, config=tiny.sparse)
+    assert line["features"] == sorted(features(world, seen.walk)) != []
+    assert (line["world"], line["procedural"]) == (world.kind, VERSION)
 
 
 def test_the_same_camera_gives_the_same_truth_at_every_snapshot(whole):
@@ -210,6 +222,13 @@ def test_a_strict_gate_refuses_by_name(tiny):
     outcome = simulate_scene(SEEDS[0], config=strict)
     assert not outcome.clips
     assert set(outcome.refused) <= {"too broken", "camera inside something"}
+
+
+def test_worlds_of_the_benchmark_are_refused(tiny, tmp_path):
+    for seed in (BENCHMARK[0], BENCHMARK[-1]):
+        with pytest.raises(UserError, match="benchmark's"):
+            simulate([SEEDS[0], seed], tmp_path, config=tiny)
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_scenes_and_odd_lengths_are_refused(tiny, tmp_path):

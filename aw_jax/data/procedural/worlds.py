@@ -12,6 +12,9 @@ from aw_jax.data.procedural.layouts import LAYOUTS, Stage
 from aw_jax.data.procedural.palette import SIZE, Palette, atlas, paint
 from aw_jax.data.procedural.solids import Builder, Solids
 
+VERSION = 1
+"""Of what seeds stand for: raised whenever the world of any seed changes."""
+
 
 @pytree
 class Light:
