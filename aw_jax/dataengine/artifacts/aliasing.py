@@ -8,7 +8,7 @@ stairs, and fine texture flickers as the camera moves.
 import dataclasses
 import math
 
-STEPS = ((2, 0.05), (2, 0.0), (3, 0.0), (4, 0.0))
+STEPS = ((2, 0.1), (2, 0.0), (3, 0.0), (4, 0.0), (5, 0.0))
 """(shrink, low-pass) of severities in equal parts of (0, 1].
 
 splatting.md B3.2 has a shrink of up to 8: of a clip of 96 pixels it leaves a mosaic in
@@ -26,7 +26,7 @@ class Shot:
 
 
 def shot(severity: float) -> Shot:
-    """The shot of a severity; there are five, so programs are few."""
+    """The shot of a severity; there are six, so programs are few."""
     if severity <= 0:
         return Shot()
     shrink, low_pass = STEPS[min(math.ceil(severity * len(STEPS)), len(STEPS)) - 1]

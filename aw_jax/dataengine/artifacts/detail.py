@@ -9,9 +9,11 @@ COARSE = 2.0
 """Standard deviation, in pixels, of what counts as coarse."""
 
 
-def coarse(x: Float[np.ndarray, "f h w c"]) -> Float[np.ndarray, "f h w c"]:
-    """Each frame without what is finer than `COARSE`."""
-    return ndimage.gaussian_filter(x, (0, COARSE, COARSE, 0))
+def coarse(
+    x: Float[np.ndarray, "f h w c"], width: float = COARSE
+) -> Float[np.ndarray, "f h w c"]:
+    """Each frame without what is finer than `width` (a deviation in pixels)."""
+    return ndimage.gaussian_filter(x, (0, width, width, 0))
 
 
 def detail(x: Float[np.ndarray, "f h w 3"]) -> Float[np.ndarray, "f h w"]:

@@ -7,6 +7,7 @@ more; each looks for what its type does and others do not, or do less.
 import numpy as np
 from scipy import ndimage
 
+from aw_jax.core.arrays import Float
 from aw_jax.dataengine.artifacts.detail import coarse, detail
 from aw_jax.dataengine.artifacts.seen import Seen
 
@@ -19,6 +20,8 @@ AROUND = 5
 VEIL = 0.1
 """Alpha that may be missing without a hole."""
 STREAKIEST = 0.99
+SLIP = 0.4
+"""Pixels that an edge may lie elsewhere in another fit."""
 LIGHT = 1e-3
 """Detail below this, in [0, 1], is none."""
 
@@ -43,10 +46,11 @@ def needles(seen: Seen) -> float:
     """How streaky the change is: sqrt(l1) - sqrt(l2), its 99th percentile over pixels.
 
     l1 >= l2 are the eigenvalues of the structure tensor of broken - clean, in
-    (grey levels in [0, 1] a pixel) squared.
+    (grey levels in [0, 1] a pixel) squared. As much change as edges leave that lie
+    `SLIP` off is none: two fits to the same photos differ by streaks along edges.
     """
-    change = (seen.broken - seen.clean).mean(axis=-1)
-    y, x = np.gradient(change, axis=(1, 2))
+    broken, clean = (x.mean(axis=-1) for x in (seen.broken, seen.clean))
+    y, x = np.gradient(_less(broken - clean, SLIP * _slope(clean)), axis=(1, 2))
     yy, yx, xx = (coarse(v[..., None])[..., 0] for v in (y * y, y * x, x * x))
     middle, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, yx)
     small = np.sqrt(np.maximum(middle - half, 0))
@@ -64,3 +68,16 @@ def cracks(seen: Seen) -> float:
     around = ndimage.maximum_filter(seen.clean_depth, size=(1, AROUND, AROUND))
     behind = seen.broken_depth > FARTHER * around
     return float(np.mean(covered * np.maximum(opened, behind)))
+
+
+def _less(
+    change: Float[np.ndarray, "f h w"], slack: Float[np.ndarray, "f h w"]
+) -> Float[np.ndarray, "f h w"]:
+    """The change beyond `slack`, either way."""
+    return np.sign(change) * np.maximum(np.abs(change) - slack, 0)
+
+
+def _slope(x: Float[np.ndarray, "f h w"]) -> Float[np.ndarray, "f h w"]:
+    """The steepest that is next to each pixel, a pixel."""
+    steep = np.hypot(*np.gradient(x, axis=(1, 2)))
+    return ndimage.maximum_filter(steep, size=(1, 3, 3))

@@ -7,13 +7,17 @@ next.
 """
 
 import numpy as np
+from scipy.optimize import nnls
 
 from aw_jax.core.arrays import Bool, Float
 from aw_jax.dataengine.artifacts.detail import coarse, detail
 from aw_jax.dataengine.artifacts.seen import Seen
 
 SHIFTS = range(3, 17)
-"""Displacements of a ghost, in pixels."""
+"""Steps from one copy of a ghost to the next, in pixels."""
+COPIES = 3
+BLOCK = 6.0
+"""Standard deviation, in pixels, of what is larger than stairs."""
 LIGHT = 1e-6
 PLAIN = 0.04
 """Mean over channels, in [0, 1]: a change of chroma that one sees; half of it, around a
@@ -23,9 +27,14 @@ SAME = 0.05
 
 
 def aliasing(seen: Seen) -> float:
-    """How much fine change does not move with the surfaces, mean over pixels."""
+    """How much fine change does not move with the surfaces, mean over pixels.
+
+    Fine is what is smaller than `BLOCK`: stairs are as large as their samples. They
+    flicker in every frame, other changes in some: a lower quartile over frames counts.
+    """
     change = _change(seen)
-    return float(np.mean(_unsteady(seen, change - coarse(change))))
+    fine = change - coarse(change, BLOCK)
+    return float(np.quantile(_unsteady(seen, fine), 0.25))
 
 
 def blurring(seen: Seen) -> float:
@@ -43,19 +52,21 @@ def popping(seen: Seen) -> float:
 def ghosting(seen: Seen) -> float:
     """How well change is explained by what stands some pixels to one side.
 
-    Of a copy over the background at displacement d remains
+    Of translucent copies over the background, at even steps of d, remains
 
-        broken - clean ~ clean(x - d) - clean(x),
+        broken - clean ~ sum_k a_k (clean(x - k d) - clean(x)),   a_k >= 0
 
-    and correlates with the right side. Blur correlates with both sides alike, so the
-    other side's correlation is taken off; the best displacement counts, times the root
-    mean square of the change. Changes that are nowhere plain count as none.
+    where change is plain. Blur is explained by both sides alike, so what the other side
+    explains is taken off; the best step counts, times the root mean square of the
+    change. Ghosts last: every second frame is enough.
     """
-    change, clean = _change(seen), seen.clean
-    around = coarse(np.abs(change).mean(axis=-1, keepdims=True))
-    change = np.where(around > PLAIN / 2, change, 0)
-    best = max(_lopsided(change, clean, d) for d in SHIFTS if d < clean.shape[2] // 3)
-    return float(best * np.sqrt(np.mean(change**2)))
+    change, clean = _change(seen)[::2], seen.clean[::2]
+    around = coarse(np.abs(change).mean(axis=-1, keepdims=True))[..., 0]
+    plain = around > PLAIN / 2
+    if not plain.any():
+        return 0.0
+    best = max(_lopsided(change, clean, plain, d) for d in SHIFTS)
+    return float(best * np.sqrt(np.mean(change**2 * plain[..., None])))
 
 
 def color_outliers(seen: Seen) -> float:
@@ -81,17 +92,34 @@ def _change(seen: Seen) -> Float[np.ndarray, "f h w 3"]:
 
 
 def _lopsided(
-    change: Float[np.ndarray, "f h w 3"], clean: Float[np.ndarray, "f h w 3"], d: int
+    change: Float[np.ndarray, "f h w 3"],
+    clean: Float[np.ndarray, "f h w 3"],
+    plain: Bool[np.ndarray, "f h w"],
+    d: int,
 ) -> float:
-    """Correlation of change with a copy from d pixels off, one side less the other."""
-    inner = change[:, :, d:-d]
-    here, left, right = clean[:, :, d:-d], clean[:, :, : -2 * d], clean[:, :, 2 * d :]
-    found = [_cosine(inner, side - here) for side in (left, right)]
-    return abs(found[0] - found[1])
+    """What copies to one side, d pixels apart, explain, less the other side's."""
+    sides = [_explained(change[plain], _copies(clean, plain, d * s)) for s in (-1, 1)]
+    return abs(sides[0] - sides[1])
 
 
-def _cosine(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.sum(a * b) / np.sqrt(np.sum(a * a) * np.sum(b * b) + LIGHT))
+def _copies(
+    clean: Float[np.ndarray, "f h w 3"], plain: Bool[np.ndarray, "f h w"], step: int
+) -> Float[np.ndarray, "n 3 k"]:
+    """What each of `COPIES` copies at even steps would change if it were opaque."""
+    columns = np.arange(clean.shape[2])
+    places = [columns + step * (k + 1) for k in range(COPIES)]
+    aside = [clean[:, :, np.clip(at, 0, columns[-1])] for at in places]
+    return np.stack([(x - clean)[plain] for x in aside], axis=-1)
+
+
+def _explained(
+    change: Float[np.ndarray, "n 3"], copies: Float[np.ndarray, "n 3 k"]
+) -> float:
+    """Share of the change's square that copies of any opacity explain."""
+    turned, square = np.linalg.qr(copies.reshape(-1, copies.shape[-1]))
+    inside = change.ravel() @ turned
+    _, rest = nnls(square, inside)
+    return float((inside @ inside - rest**2) / np.sum(change**2))
 
 
 def _unsteady(

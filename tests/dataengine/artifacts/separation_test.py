@@ -2,8 +2,13 @@
 
 The other side is no copy of the clean clip, which no statistic could miss, but the
 clean splat a little off, as another fit to the same photos would be.
+
+Procedural scenes and captures come as equally many square photos and end as equally
+many Gaussians, so each program is compiled once for all of them; each clip is rendered
+once for all tests. One group alone: pytest --run-slow ... -k fox.
 """
 
+import functools
 import os
 from pathlib import Path
 
@@ -14,29 +19,27 @@ from scipy.stats import rankdata, spearmanr
 
 from aw_jax.core.keys import at_step, named
 from aw_jax.core.pytrees import replace
-from aw_jax.data.photos import PhotoSize, load_photos
 from aw_jax.data.procedural.seeds import TEST
-from aw_jax.data.procedural.surface_points import random_points
 from aw_jax.data.procedural.worlds import scene
-from aw_jax.data.scenes import load_scene
 from aw_jax.dataengine.artifacts.breaking import broken_clip
 from aw_jax.dataengine.artifacts.seen import seen
 from aw_jax.dataengine.artifacts.statistics import STATISTICS, statistics
 from aw_jax.dataengine.artifacts.subject import subject as look
+from aw_jax.dataengine.captured import photo_capture
 from aw_jax.dataengine.dense_fit import DenseFitConfig, dense_capture, dense_fit
 from aw_jax.geometry.paths import through
 
 pytestmark = pytest.mark.slow
 NAMES = tuple(STATISTICS)
 SEVERITIES = (0.2, 0.4, 0.6, 0.8, 1.0)
-FRAMES, SIZE, SCENES = 9, 96, 10
+FRAMES, SIZE, SCENES, DRAWS = 9, (96, 96), 10, 2
 SHARED = Path(os.environ.get("AW_SHARED", Path(__file__).parents[4] / "shared"))
 CONFIG = DenseFitConfig()
 
 
 @pytest.fixture(scope="module", params=["procedural", "fox", "desk"])
 def subjects(request):
-    """Ten scenes with two clips each, or ten clips of a capture with two draws each."""
+    """Ten scenes, or ten clips of a capture; two draws of each are broken."""
     if request.param == "procedural":
         return [_procedural(TEST.start + 700 + i) for i in range(SCENES)]
     folder = SHARED / "scenes" / request.param
@@ -47,23 +50,18 @@ def subjects(request):
 
 def _procedural(seed):
     rng = np.random.default_rng(seed)
-    taken = dense_capture(scene(seed), rng, size=(SIZE, SIZE), config=CONFIG)
-    splat = _fit(taken.photos, taken.cameras, taken.points, taken.colors)
-    return _between(splat, taken.cameras, CONFIG.views // 2)
+    taken = dense_capture(scene(seed), rng, size=SIZE, config=CONFIG)
+    return _between(_fit(taken), taken.cameras, CONFIG.views // 2)
 
 
 def _captured(folder):
-    found = load_scene(folder)
-    (photos,) = load_photos(found.views, PhotoSize(short_side=SIZE))
-    cameras, images = photos.targets.cameras, photos.targets.images
-    if found.points is not None:
-        points, colors = found.points.positions, found.points.colors / 255
-    else:
-        rng = np.random.default_rng(0)
-        points, colors = random_points(cameras, 4.0, CONFIG.points.count, rng=rng)
-    splat = _fit(images, cameras, points, colors)
-    starts = np.linspace(0, len(cameras.intrinsics) - 3, SCENES).astype(int)
-    return [_between(splat, cameras, start) for start in starts]
+    whole = photo_capture(folder, size=SIZE, config=CONFIG)
+    even = np.linspace(0, len(whole.photos) - 1, CONFIG.views).round().astype(int)
+    views = {name: getattr(whole, name)[even] for name in ("photos", "cameras")}
+    weights = None if whole.weights is None else whole.weights[even]
+    splat = _fit(replace(whole, **views, weights=weights))
+    starts = np.linspace(0, CONFIG.views - 3, SCENES).astype(int)
+    return [_between(splat, views["cameras"], start) for start in starts]
 
 
 def _between(splat, views, start):
@@ -71,9 +69,16 @@ def _between(splat, views, start):
     return look(splat, through(views[start : start + 3], FRAMES), views)
 
 
-def _fit(photos, cameras, points, colors):
-    key = jax.random.key(0)
-    return dense_fit(photos, cameras, points, colors, config=CONFIG, key=key)
+def _fit(taken):
+    return dense_fit(
+        taken.photos,
+        taken.cameras,
+        taken.points,
+        taken.colors,
+        config=CONFIG,
+        key=jax.random.key(0),
+        weights=taken.weights,
+    )
 
 
 def another_fit(subject, key):
@@ -90,24 +95,30 @@ def another_fit(subject, key):
     return replace(subject, splat=off)
 
 
-def figures(name, subject, severity, key):
-    """Every statistic of one clip broken by a type; without one, of another fit's."""
-    if name is None:
-        return statistics(
-            seen(subject, broken_clip(another_fit(subject, key), {}, key))
-        )
-    return statistics(seen(subject, broken_clip(subject, {name: severity}, key)))
+@pytest.fixture(scope="module")
+def figures(subjects):
+    """Every statistic of a clip broken by a type; without one, of another fit's.
+
+    The clip is named by its subject and draw; each is made once.
+    """
+
+    @functools.cache
+    def of(name, index, draw, severity=0.8):
+        subject, key = subjects[index], at_step(jax.random.key(7), draw)
+        if name is None:
+            clip = broken_clip(another_fit(subject, key), {}, key)
+        else:
+            clip = broken_clip(subject, {name: severity}, key)
+        return statistics(seen(subject, clip))
+
+    return of
 
 
 @pytest.fixture(scope="module")
-def tables(subjects):
+def tables(figures):
     """Of each type, and of None, every statistic of 20 clips at severity 0.8."""
-    keys = [at_step(jax.random.key(7), i) for i in range(2)]
-    every = [(s, key) for s in subjects for key in keys]
-    return {
-        name: [figures(name, subject, 0.8, key) for subject, key in every]
-        for name in (None, *NAMES)
-    }
+    clips = [(i, draw) for i in range(SCENES) for draw in range(DRAWS)]
+    return {name: [figures(name, *x) for x in clips] for name in (None, *NAMES)}
 
 
 def auc(low, high):
@@ -123,9 +134,9 @@ def separation(tables, statistic, name):
     return auc(clean, broken)
 
 
-def rank_correlation(name, subject, key):
-    """Spearman's, of severity and statistic, all else equal."""
-    found = [figures(name, subject, s, key)[name] for s in SEVERITIES]
+def rank_correlation(figures, name, index):
+    """Spearman's, of severity and statistic of one scene, all else equal."""
+    found = [figures(name, index, 0, severity)[name] for severity in SEVERITIES]
     return spearmanr(SEVERITIES, found).statistic
 
 
@@ -152,7 +163,6 @@ def test_the_matrix_of_statistics_against_types_is_told(tables, capsys):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_statistic_grows_with_severity(subjects, name):
-    key = jax.random.key(11)
-    found = [rank_correlation(name, s, key) for s in subjects]
+def test_the_statistic_grows_with_severity(figures, name):
+    found = [rank_correlation(figures, name, i) for i in range(SCENES)]
     assert np.median(found) >= 0.9, found

@@ -75,3 +75,13 @@ def test_needles_are_lines_and_not_discs(same):
         for s in (line.astype(np.float32), disc.astype(np.float32))
     ]
     assert found[0] > 2 * found[1] > 0
+
+
+def test_an_edge_a_little_off_is_no_needle(same):
+    little, more = (
+        statistics.needles(
+            replace(same, broken=ndimage.shift(same.clean, (0, 0, x, 0), order=1))
+        )
+        for x in (0.3, 1.5)
+    )
+    assert little < 0.1 * more

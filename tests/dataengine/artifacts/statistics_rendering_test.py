@@ -126,7 +126,20 @@ def test_a_ghost_is_a_copy_to_one_side_and_blur_is_to_both(wall):
     both = 0.15 * (np.roll(wide, 5, axis=1) + np.roll(wide, -5, axis=1) - 2 * wide)
     blur = replace(wall, broken=wall.clean + glide(both))
     assert rendering.ghosting(ghost) > 3 * rendering.ghosting(blur)
-    assert rendering._lopsided(ghost.broken - wall.clean, wall.clean, 5) > 0.4
+
+
+def test_copies_at_even_steps_explain_a_ghost_and_those_of_the_other_side_do_not(wall):
+    wide, whole = texture(), np.ones(wall.clean.shape[:3], bool)
+    found = {}
+    for weight in (0.3, -0.3):
+        change = sum(
+            weight / k * (np.roll(wide, 4 * k, axis=1) - wide) for k in (1, 2, 3)
+        )
+        copies = [rendering._copies(wall.clean, whole, s) for s in (-4, 4)]
+        change = glide(change)[whole]
+        found[weight] = [rendering._explained(change, x) for x in copies]
+    assert found[0.3][0] > 0.8 > 0.6 > found[0.3][1]
+    assert found[-0.3][0] == pytest.approx(0, abs=1e-6)  # no opacity is negative
 
 
 def test_color_outliers_change_chroma_and_neither_brightness_nor_edges(wall):
