@@ -26,6 +26,8 @@ CATALOGUE="\
 13b-0.9.7-distilled|Lightricks/LTX-Video|ltxv-13b-0.9.7-distilled.safetensors|$OPEN
 13b-0.9.8-dev|Lightricks/LTX-Video|ltxv-13b-0.9.8-dev.safetensors|$OPEN
 13b-0.9.8-distilled|Lightricks/LTX-Video|ltxv-13b-0.9.8-distilled.safetensors|$OPEN
+upscaler-0.9.7|Lightricks/LTX-Video|ltxv-spatial-upscaler-0.9.7.safetensors|$OPEN
+upscaler-0.9.8|Lightricks/LTX-Video|ltxv-spatial-upscaler-0.9.8.safetensors|$OPEN
 lora-13b-0.9.7-distilled|Lightricks/LTX-Video|ltxv-13b-0.9.7-distilled-lora128.safetensors|$OPEN
 lora-depth|Lightricks/LTX-Video-ICLoRA-depth-13b-0.9.7|ltxv-097-ic-lora-depth-control-diffusers.safetensors|$OPEN
 lora-pose|Lightricks/LTX-Video-ICLoRA-pose-13b-0.9.7|ltxv-097-ic-lora-pose-control-diffusers.safetensors|$OPEN

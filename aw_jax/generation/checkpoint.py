@@ -20,6 +20,8 @@ from aw_jax.models.ltx.lora_files import check_pairs, load_adapters
 from aw_jax.models.ltx.lora_pairs import read_pairs
 from aw_jax.models.ltx.transformer import Transformer
 from aw_jax.models.ltx.transformer_files import load_transformer
+from aw_jax.models.ltx.upsampler import LatentUpsampler
+from aw_jax.models.ltx.upsampler_files import load_upsampler
 from aw_jax.models.ltx.vae import VideoVAE
 from aw_jax.models.ltx.vae_config import VAEConfig
 from aw_jax.models.ltx.vae_files import load_vae
@@ -39,6 +41,31 @@ def vae(files: Checkpoint, other: Path | None, config: GenerateConfig) -> VideoV
             f"{files.transformer}: holds no autoencoder; name one with --vae."
         )
     return load_vae(path, dtype=config.precision)
+
+
+def upsampler(
+    path: Path | None, config: GenerateConfig, codec: VAEConfig
+) -> LatentUpsampler | None:
+    """What makes the latents of the first of two passes larger.
+
+    Raises:
+        UserError: one without the other, or an upsampler of something else.
+    """
+    if path is None and config.second is None:
+        return None
+    if path is None or config.second is None:
+        raise UserError(
+            "--upsampler goes with a recipe of two passes (GenerateConfig.second), "
+            f"and such a recipe with it; got {path} and {config.second}."
+        )
+    model = load_upsampler(path, dtype=config.precision)
+    channels, stride = model.config.channels, model.config.stride
+    if channels != codec.latent_channels or stride != (1, 2, 2):
+        raise UserError(
+            f"{path}: expected an upsampler of {codec.latent_channels} channels, by 2 "
+            f"in space alone, got {channels} and {stride} (time, rows, columns)."
+        )
+    return model
 
 
 def adapters(flags: Sequence[str]) -> list[tuple[Path, float]]:

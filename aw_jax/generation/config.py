@@ -25,13 +25,38 @@ class DecodeConfig:
     timestep: float = 0.05
     noise: float = 0.025
     """Share of noise that is mixed into the latents."""
+    tone_map: float = 0.0
+    """Compression of large latents, whatever the autoencoder (Lightricks: 0.6)."""
 
     def __post_init__(self) -> None:
+        """Refuses values that are no shares."""
+        if not 0 <= self.tone_map <= 1:
+            raise UserError(
+                f"DecodeConfig.tone_map must be in [0, 1], got {self.tone_map}."
+            )
         for name in ("timestep", "noise"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(
                     f"DecodeConfig.{name} must be in [0, 1), got {getattr(self, name)}."
                 )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SecondPass:
+    """Sampling once more, from the latents of a small first pass made twice as large.
+
+    It needs a latent upsampler; the frames are resized to what was asked for.
+    """
+
+    sampling: GuidedConfig
+    """Starts below level 1."""
+    shrink: float = 0.6666666
+    """Sides of the first pass over those asked for, cut to what the VAE takes."""
+
+    def __post_init__(self) -> None:
+        """Refuses a first pass that is no smaller, or nothing."""
+        if not 0 < self.shrink <= 1:
+            raise UserError(f"SecondPass.shrink must be in (0, 1], got {self.shrink}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,6 +75,8 @@ class GenerateConfig:
         guidance=LTX_2B_DEV,
         cond_noise=0.15,
     )
+    second: SecondPass | None = None
+    """What follows at a larger size, if anything."""
     own_schedule: bool = True
     """Where the checkpoint names a schedule, that one takes the sampler's place."""
     decode: DecodeConfig = DecodeConfig()
@@ -87,5 +114,6 @@ class GenerateConfig:
 
     @property
     def negative(self) -> bool:
-        """Whether guidance asks for a negative prompt."""
-        return any(scale != 1 for scale in self.sampling.guidance.guidance)
+        """Whether guidance asks for a negative prompt, in either pass."""
+        passes = [self.sampling, *([self.second.sampling] if self.second else [])]
+        return any(scale != 1 for one in passes for scale in one.guidance.guidance)

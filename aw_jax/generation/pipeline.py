@@ -3,8 +3,12 @@
 canvas = noise, or the video to change noised to the first level, with all given
          images and clips encoded and put in
 tokens = guided sampling from the canvas;   frames = decoded latents, cropped
+
+Of two passes the first is smaller, and the second starts from its latents, upsampled;
+the frames are then resized.
 """
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 
@@ -13,17 +17,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from aw_jax.core.arrays import Array, Float, Key, UInt8
+from aw_jax.core.errors import UserError
 from aw_jax.core.keys import named
 from aw_jax.core.pytrees import pytree
 from aw_jax.generation.config import GenerateConfig
 from aw_jax.generation.shown import Shown
+from aw_jax.images import resize
 from aw_jax.images.quantise import quantise
 from aw_jax.models.ltx import vae_sizes
 from aw_jax.models.ltx.conditioning import Canvas, Given, Grid, canvas
 from aw_jax.models.ltx.guided_sampling import Prompts, sample_steps
+from aw_jax.models.ltx.latent_statistics import tone_mapped, upsampled
 from aw_jax.models.ltx.patchify import latents_from_tokens
 from aw_jax.models.ltx.sampling import begin, times
 from aw_jax.models.ltx.transformer import Transformer
+from aw_jax.models.ltx.upsampler import LatentUpsampler
 from aw_jax.models.ltx.vae import VideoVAE
 from aw_jax.models.ltx.vae_config import VAEConfig
 from aw_jax.models.ltx.vae_tiling import Tiling, decode_tiled, encode_tiled
@@ -37,6 +45,30 @@ class Encoded:
     given: tuple[Given, ...] = ()
     init: Float[Array, "1 f h w c"] | None = None
     """The video to change."""
+
+
+def passes(config: GenerateConfig, codec: VAEConfig) -> list[GenerateConfig]:
+    """What each pass samples: the size asked for, or first a size and then its double.
+
+    Raises:
+        UserError: nothing would be left of the first pass.
+    """
+    if config.second is None:
+        return [config]
+    stride, shrink = codec.space_stride, config.second.shrink
+    height, width = (
+        int(side * shrink) // stride * stride for side in (config.height, config.width)
+    )
+    if not height or not width:
+        raise UserError(
+            f"GenerateConfig: a first pass of {shrink:.2f} times {config.height} x "
+            f"{config.width} is below the {stride} pixels of a latent."
+        )
+    first = dataclasses.replace(config, height=height, width=width, second=None)
+    second = dataclasses.replace(
+        first, height=2 * height, width=2 * width, sampling=config.second.sampling
+    )
+    return [first, second]
 
 
 def encode(
@@ -112,22 +144,33 @@ def sample(
     return latents_from_tokens(tokens, frames=frames, height=height, width=width)
 
 
+@jax.jit
+def upsample(
+    model: LatentUpsampler, vae: VideoVAE, latents: Float[Array, "1 f h w c"]
+) -> Float[Array, "1 f y x c"]:
+    """What a second pass starts from, before it is noised; in the type of the model."""
+    kind = model.final_conv.bias[...].dtype
+    return upsampled(model, vae, latents.astype(kind)).astype(jnp.float32)
+
+
 def decode(
     vae: VideoVAE,
     latents: Float[Array, "1 f h w c"],
     key: Key[Array, ""],
     *,
     config: GenerateConfig,
+    sides: tuple[int, int] | None = None,
 ) -> UInt8[Array, "g i j 3"]:
-    """The frames of the video in the size that was asked for."""
+    """The frames of a video of the config's size, resized to `sides` if given."""
     timestep = jnp.float32(config.decode.timestep)
     if vae.config.timestep_conditioning:
         scale = config.decode.noise
         latents = vae.mix_noise(latents, scale=scale, key=named(key, "mix"))
+    latents = tone_mapped(latents, config.decode.tone_map)
     tiling = _tiling(config, latents.shape[1:4])
     latents = latents.astype(config.precision)
-    video = _decoded(vae, latents, timestep, named(key, "decode"), tiling)
-    return vae_sizes.crop(video, config.size)[0]
+    video = _decoded(vae, latents, timestep, named(key, "decode"), tiling, sides)
+    return video[0] if sides else vae_sizes.crop(video, config.size)[0]
 
 
 def _tiling(config: GenerateConfig, latents: tuple[int, ...]) -> Tiling | None:
@@ -143,15 +186,20 @@ def _encoded(
     return encode_tiled(vae, video, tiling).astype(jnp.float32)
 
 
-@functools.partial(jax.jit, static_argnames="tiling")
+@functools.partial(jax.jit, static_argnames=("tiling", "sides"))
 def _decoded(
     vae: VideoVAE,
     latents: Float[Array, "1 g y x c"],
     timestep: Float[Array, ""],
     key: Key[Array, ""],
     tiling: Tiling | None,
+    sides: tuple[int, int] | None,
 ) -> UInt8[Array, "1 f h w 3"]:
     inner = key if any(vae.config.decoder_noise) else None
     if tiling is None:
-        return quantise(vae.decode(latents, timestep=timestep, key=inner))
-    return quantise(decode_tiled(vae, latents, tiling, timestep=timestep, key=inner))
+        video = vae.decode(latents, timestep=timestep, key=inner)
+    else:
+        video = decode_tiled(vae, latents, tiling, timestep=timestep, key=inner)
+    if sides:
+        video = resize.bilinear(video.clip(0, 1), height=sides[0], width=sides[1])
+    return quantise(video)

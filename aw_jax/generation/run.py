@@ -13,16 +13,22 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from aw_jax.core.arrays import Array, Key, UInt8
+from aw_jax.core.arrays import Array, Float, Key, UInt8
 from aw_jax.core.errors import UserError
+from aw_jax.core.keys import named
+from aw_jax.core.pytrees import replace
 from aw_jax.flow import guidance
 from aw_jax.generation import checkpoint, pipeline, shown, text
 from aw_jax.generation.config import FPS, GenerateConfig
+from aw_jax.generation.pipeline import Encoded
 from aw_jax.generation.shown import Shown
 from aw_jax.models.ltx import checkpoint_files
 from aw_jax.models.ltx.checkpoint_files import Checkpoint
 from aw_jax.models.ltx.conditioning import Grid
 from aw_jax.models.ltx.config import TransformerConfig
+from aw_jax.models.ltx.guided_sampling import Prompts
+from aw_jax.models.ltx.transformer import Transformer
+from aw_jax.models.ltx.upsampler import LatentUpsampler
 from aw_jax.models.ltx.vae import VideoVAE
 from aw_jax.models.t5.prompts import PromptEmbeddings
 
@@ -51,6 +57,19 @@ class Request:
     """PATH[@FRAME[:STRENGTH]]"""
     video: Path | None = None
     """What is changed."""
+    upsampler: Path | None = None
+    """Between two passes: a file or a diffusers folder."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pass:
+    """One run of the sampler, and what it is shown in its own size."""
+
+    config: GenerateConfig
+    """With the checkpoint's own schedule."""
+    given: list[Shown]
+    video: Shown | None
+    levels: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,20 +77,23 @@ class Ready:
     """A request whose every part is there and fits the others."""
 
     config: GenerateConfig
-    """With the checkpoint's own schedule."""
     files: Checkpoint
     transformer: TransformerConfig
     vae: VideoVAE
+    upsampler: LatentUpsampler | None
     lora: checkpoint.Adapters
-    given: list[Shown]
-    video: Shown | None
-    levels: np.ndarray
+    passes: list[Pass]
     fps: float
     words: list[str]
     t5: Path | None
     embeddings: Path
     embedded: PromptEmbeddings | None
     """Prompts that T5 is not needed for."""
+
+    @property
+    def levels(self) -> np.ndarray:
+        """Those of all passes in turn; each ends at 0."""
+        return np.concatenate([one.levels for one in self.passes])
 
 
 def prepared(request: Request, config: GenerateConfig) -> Ready:
@@ -81,20 +103,20 @@ def prepared(request: Request, config: GenerateConfig) -> Ready:
         UserError: a file is missing or another than expected, or things do not fit.
     """
     files = checkpoint_files.find(request.model)
-    config = checkpoint.scheduled(files, config)
-    given = [shown.read("image", item, config.size) for item in request.images]
-    given += [shown.read("clip", item, config.size) for item in request.clips]
-    video = None
-    if request.video is not None:
-        video = shown.read_video(request.video, config.size)
     lora = checkpoint.adapters(request.lora)
     transformer = checkpoint.check(files, lora, config)
     vae = checkpoint.vae(files, request.vae, config)
     checkpoint.check_codec(transformer, vae.config)
-    levels = pipeline.levels(config, vae.config)
-    checkpoint.check_levels(files, levels)
-    guidance.skipped(config.sampling.guidance, levels, layers=transformer.layers)
-    _check_start(levels, video)
+    upsampler = checkpoint.upsampler(request.upsampler, config, vae.config)
+    passes = [
+        _pass(index, checkpoint.scheduled(files, one), request, vae)
+        for index, one in enumerate(pipeline.passes(config, vae.config))
+    ]
+    for one in passes:
+        checkpoint.check_levels(files, one.levels)
+        table = one.config.sampling.guidance
+        guidance.skipped(table, one.levels, layers=transformer.layers)
+    _check_start(passes)
     t5 = request.t5 or files.text
     words = text.texts(config, request.prompt, request.negative)
     embedded = _embedded(words, t5, request, config, transformer)
@@ -103,11 +125,10 @@ def prepared(request: Request, config: GenerateConfig) -> Ready:
         files=files,
         transformer=transformer,
         vae=vae,
+        upsampler=upsampler,
         lora=lora,
-        given=given,
-        video=video,
-        levels=levels,
-        fps=_fps(config, given, video),
+        passes=passes,
+        fps=_fps(config, passes[0].given, passes[0].video),
         words=words,
         t5=t5,
         embeddings=request.embeddings,
@@ -119,27 +140,58 @@ def generated(
     ready: Ready, key: Key[Array, ""], *, phase: Phase = contextlib.nullcontext
 ) -> UInt8[np.ndarray, "f h w 3"]:
     """The frames of the video."""
-    config, codec = ready.config, ready.vae.config
+    config = ready.config
     with phase("prompts"):
         found = ready.embedded or text.embedded(
             ready.words, t5=ready.t5, cache=ready.embeddings, config=config
         )
         prompts = text.prompts(found, width=ready.transformer.caption_channels)
     with phase("encode"):
-        encoded = pipeline.encode(ready.vae, ready.given, ready.video, config)
-        begun = pipeline.start(
-            encoded, config=config, codec=codec, grid=_grid(ready), key=key
-        )
+        encoded = [
+            pipeline.encode(ready.vae, one.given, one.video, one.config)
+            for one in ready.passes
+        ]
     with phase("load"):
         model = checkpoint.load(ready.files, ready.lora, config)
     with phase("sample"):
-        latents = pipeline.sample(
-            model, begun, prompts, key, config=config, codec=codec
-        )
+        latents = _sampled(ready, model, encoded, prompts, key)
     del model
     with phase("decode"):
-        frames = pipeline.decode(ready.vae, latents, key, config=config)
+        last = ready.passes[-1].config
+        sides = (config.height, config.width) if ready.upsampler else None
+        frames = pipeline.decode(ready.vae, latents, key, config=last, sides=sides)
         return np.asarray(jax.block_until_ready(frames))
+
+
+def _sampled(
+    ready: Ready,
+    model: Transformer,
+    encoded: list[Encoded],
+    prompts: Prompts,
+    key: Key[Array, ""],
+) -> Float[Array, "1 f h w c"]:
+    """The latents of the last pass, which begins with those of the first, upsampled."""
+
+    def sampled(one: Pass, seen: Encoded, key: Key[Array, ""]) -> Array:
+        fixed = {"config": one.config, "codec": ready.vae.config}
+        begun = pipeline.start(seen, grid=_grid(ready), key=key, **fixed)
+        return pipeline.sample(model, begun, prompts, key, **fixed)
+
+    latents = sampled(ready.passes[0], encoded[0], key)
+    for one, seen in zip(ready.passes[1:], encoded[1:], strict=True):
+        init = pipeline.upsample(ready.upsampler, ready.vae, latents)
+        latents = sampled(one, replace(seen, init=init), named(key, "second"))
+    return latents
+
+
+def _pass(index: int, config: GenerateConfig, request: Request, vae: VideoVAE) -> Pass:
+    given = [shown.read("image", item, config.size) for item in request.images]
+    given += [shown.read("clip", item, config.size) for item in request.clips]
+    video = None
+    if request.video is not None and index == 0:
+        video = shown.read_video(request.video, config.size)
+    levels = pipeline.levels(config, vae.config)
+    return Pass(config=config, given=given, video=video, levels=levels)
 
 
 def _embedded(
@@ -163,7 +215,13 @@ def _embedded(
     return found
 
 
-def _check_start(levels: np.ndarray, video: Shown | None) -> None:
+def _check_start(passes: list[Pass]) -> None:
+    levels, video = passes[0].levels, passes[0].video
+    if len(passes) > 1 and passes[1].levels[0] >= 1:
+        raise UserError(
+            "SecondPass.sampling would replace the first pass by noise: start below 1, "
+            "as with sampler.skip_first."
+        )
     if video is not None and levels[0] >= 1:
         raise UserError(
             "--video would be replaced by noise: start below 1, as with "

@@ -35,6 +35,7 @@ flags.DEFINE_multi_string("clip", [], "A clip to keep: PATH[@FRAME[:STRENGTH]]."
 flags.DEFINE_string("video", None, "A video to change, from a level below 1 on.")
 flags.DEFINE_string("model", None, "The checkpoint: a file or a folder.")
 flags.DEFINE_string("vae", None, "Its autoencoder, where --model has none.")
+flags.DEFINE_string("upsampler", None, "Latent upsampler between two passes.")
 flags.DEFINE_string("t5", None, "Folder of T5 and its tokenizer.")
 flags.DEFINE_string("embeddings", None, "Folder of embedded prompts; OUT/prompts.")
 flags.DEFINE_multi_string("lora", [], "An adapter: FILE[:SCALE]; several add up.")
@@ -55,6 +56,7 @@ def request(folder: Path) -> Request:
         images=tuple(given.image),
         clips=tuple(given.clip),
         video=optional("video"),
+        upsampler=optional("upsampler"),
     )
 
 
@@ -100,6 +102,7 @@ OWN = (
     "video",
     "model",
     "vae",
+    "upsampler",
     "t5",
     "embeddings",
     "lora",

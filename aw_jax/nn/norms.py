@@ -1,7 +1,8 @@
-"""Normalisation over the last axis, always in float32.
+"""Normalisation over the last axis, or groups of it, always in float32.
 
 rms(x)   = x / sqrt(mean(x^2) + eps)
 layer(x) = (x - mean(x)) / sqrt(var(x) + eps)
+group(x) = layer(x) of all pixels and frames and some neighbouring channels together
 """
 
 import jax
@@ -34,3 +35,24 @@ class RMSNorm(nnx.Module):
     def __call__(self, x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
         """The normalised `x` times the gain, float32."""
         return rms_norm(x, eps=self.eps) * self.weight[...].astype(jnp.float32)
+
+
+class GroupNorm(nnx.Module):
+    """Normalises groups of channels over frames, rows and columns, with gain and bias.
+
+    Source: `torch.nn.GroupNorm`.
+    """
+
+    def __init__(self, width: int, *, groups: int, eps: float = 1e-5) -> None:
+        self.weight = nnx.Param(jnp.ones((width,)))
+        self.bias = nnx.Param(jnp.zeros((width,)))
+        self.groups, self.eps = groups, eps
+
+    def __call__(self, x: Float[Array, "b f h w c"]) -> Float[Array, "b f h w c"]:
+        """The normalised `x`, in its dtype."""
+        split = x.astype(jnp.float32).reshape(*x.shape[:-1], self.groups, -1)
+        axes = (1, 2, 3, 5)
+        split = split - jnp.mean(split, axes, keepdims=True)
+        variance = jnp.mean(split * split, axes, keepdims=True)
+        y = (split * jax.lax.rsqrt(variance + self.eps)).reshape(x.shape)
+        return (y * self.weight[...] + self.bias[...]).astype(x.dtype)

@@ -2,9 +2,8 @@
 
 30 steps; guidance, perturbed attention and rescaling follow the noise level, CFG* is
 on: the first pass of Lightricks' configs/ltxv-13b-0.9.7-dev.yaml and -0.9.8-dev.yaml.
-Theirs leaves out the last three steps, since a second pass at a larger size follows:
-`--config.sampling.sampler.skip_last=3` does so too. Made for a GPU, and run on none
-here.
+Theirs leaves out the last three steps, since a second pass at a larger size follows, as
+in `ltx_13b_dev_two_passes.py`. Made for a GPU, and run on none here.
 
   scripts/download_weights.sh 13b-0.9.8-dev
   python -m aw_jax.launch.generate --config=configs/generate/ltx_13b_dev.py \

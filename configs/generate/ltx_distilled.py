@@ -2,7 +2,7 @@
 
 The levels are the eight that these checkpoints know. Lightricks' configs
 (ltxv-13b-0.9.8-distilled.yaml and its like) leave the last one out, since a second pass
-at a larger size follows there: `--config.sampling.sampler.skip_last=1` does so too.
+at a larger size follows, as in `ltx_distilled_two_passes.py`.
 A --video starts at one of these levels: `skip_first=5` is 0.909. A diffusers folder of
 the 2B needs `--config.rope_time=plain`. Made for a GPU, and run on none here.
 

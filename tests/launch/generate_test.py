@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flax import nnx
 
 import aw_jax
 from aw_jax.media import images, videos
@@ -16,6 +17,8 @@ from aw_jax.models.ltx import conversion, weights
 from aw_jax.models.ltx.lora_pairs import Pair, save_pairs
 from aw_jax.models.ltx.safetensors_files import save_tensors
 from aw_jax.models.ltx.transformer_files import PREFIX
+from aw_jax.models.ltx.upsampler import LatentUpsampler, UpsamplerConfig
+from aw_jax.models.ltx.upsampler_files import save_upsampler
 from aw_jax.models.ltx.vae_files import PREFIX as VAE_PREFIX
 from aw_jax.models.ltx.vae_files import load_vae, upstream_tensors
 from aw_jax.models.ltx.vae_lightricks import to_lightricks
@@ -193,6 +196,39 @@ def test_a_pipeline_goes_on_with_a_clip_to_a_last_picture(generate, files, tmp_p
     near = [psnr(ours, theirs) for ours, theirs in zip(plain, clip, strict=False)]
     assert min(near[:6]) > 15
     assert abs(adapted - plain)[12:].max() > 0.02
+
+
+RECIPE = """
+from aw_jax.generation.config import GenerateConfig, SecondPass
+from aw_jax.models.ltx.guided_sampling import GuidedConfig
+from aw_jax.models.ltx.sampling import SamplerConfig
+
+def get_config():
+    sampler = SamplerConfig(steps=4, skip_first=3)
+    return GenerateConfig(second=SecondPass(sampling=GuidedConfig(sampler=sampler)))
+"""
+
+
+@pytest.mark.slow
+def test_a_second_pass_goes_on_at_twice_the_size(generate, files, tmp_path, shrunk):
+    """8 x 16 pixels, then 16 x 32, resized to 20 x 28; the picture is seen by both."""
+    config = UpsamplerConfig(channels=128, width=32, blocks=1)
+    upsampler, recipe = tmp_path / "up.safetensors", tmp_path / "recipe.py"
+    save_upsampler(upsampler, LatentUpsampler(config, rngs=nnx.Rngs(0)))
+    recipe.write_text(RECIPE)
+    told, out = generate(
+        "two",
+        PROMPT,
+        f"--config={recipe}",
+        f"--t5={files / 't5'}",
+        f"--upsampler={upsampler}",
+        f"--image={files / 'picture.png'}",
+        "--config.second.sampling.sampler.skip_first=2",
+    )
+    assert told.status == 0, told.lines
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["levels"] == [1.0, 0.5, 0.0, 0.5, 0.25, 0.0]
+    assert psnr(frames_of(out)[0], shrunk) > 20
 
 
 def shown_clip(files):
