@@ -5,7 +5,7 @@ clean splat a little off, as another fit to the same photos would be.
 
 Procedural scenes and captures come as equally many square photos and end as equally
 many Gaussians, so each program is compiled once for all of them; each clip is rendered
-once for all tests. One group alone: pytest --run-slow ... -k fox.
+once for all tests. One group alone: pytest -m slow THIS_FILE -k fox.
 """
 
 import functools
