@@ -19,7 +19,7 @@ AROUND = 5
 """Pixels a side of what counts as around."""
 VEIL = 0.1
 """Alpha that may be missing without a hole."""
-STREAKIEST = 0.99
+STREAKIEST = 0.95
 SLIP = 0.4
 """Pixels that an edge may lie elsewhere in another fit."""
 LIGHT = 1e-3
@@ -43,7 +43,7 @@ def dilation(seen: Seen) -> float:
 
 
 def needles(seen: Seen) -> float:
-    """How streaky the change is: sqrt(l1) - sqrt(l2), its 99th percentile over pixels.
+    """How streaky the change is: sqrt(l1) - sqrt(l2), mean of its largest twentieth.
 
     l1 >= l2 are the eigenvalues of the structure tensor of broken - clean, in
     (grey levels in [0, 1] a pixel) squared. As much change as edges leave that lie
@@ -54,7 +54,8 @@ def needles(seen: Seen) -> float:
     yy, yx, xx = (coarse(v[..., None])[..., 0] for v in (y * y, y * x, x * x))
     middle, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, yx)
     small = np.sqrt(np.maximum(middle - half, 0))
-    return float(np.quantile(np.sqrt(middle + half) - small, STREAKIEST))
+    streaky = np.sqrt(middle + half) - small
+    return float(np.mean(streaky[streaky >= np.quantile(streaky, STREAKIEST)]))
 
 
 def cracks(seen: Seen) -> float:

@@ -18,6 +18,8 @@ SHIFTS = range(3, 17)
 COPIES = 3
 BLOCK = 6.0
 """Standard deviation, in pixels, of what is larger than stairs."""
+LATER = (2, 3, 4)
+"""Frames: several, since a motion of whole samples leaves stairs where they are."""
 LIGHT = 1e-6
 PLAIN = 0.04
 """Mean over channels, in [0, 1]: a change of chroma that one sees; half of it, around a
@@ -29,12 +31,12 @@ SAME = 0.05
 def aliasing(seen: Seen) -> float:
     """How much fine change does not move with the surfaces, mean over pixels.
 
-    Fine is what is smaller than `BLOCK`: stairs are as large as their samples. They
-    flicker in every frame, other changes in some: a lower quartile over frames counts.
+    Fine is what is smaller than `BLOCK`: stairs are as large as their samples. From one
+    frame to the next they hardly move on the surface, so frames `LATER` are compared.
     """
     change = _change(seen)
     fine = change - coarse(change, BLOCK)
-    return float(np.quantile(_unsteady(seen, fine), 0.25))
+    return float(np.mean([np.mean(_unsteady(seen, fine, later)) for later in LATER]))
 
 
 def blurring(seen: Seen) -> float:
@@ -57,8 +59,8 @@ def ghosting(seen: Seen) -> float:
         broken - clean ~ sum_k a_k (clean(x - k d) - clean(x)),   a_k >= 0
 
     where change is plain. Blur is explained by both sides alike, so what the other side
-    explains is taken off; the best step counts, times the root mean square of the
-    change. Ghosts last: every second frame is enough.
+    explains is taken off; of the rest, at the best step, the root mean square counts.
+    Ghosts last: every second frame is enough.
     """
     change, clean = _change(seen)[::2], seen.clean[::2]
     around = coarse(np.abs(change).mean(axis=-1, keepdims=True))[..., 0]
@@ -66,7 +68,7 @@ def ghosting(seen: Seen) -> float:
     if not plain.any():
         return 0.0
     best = max(_lopsided(change, clean, plain, d) for d in SHIFTS)
-    return float(best * np.sqrt(np.mean(change**2 * plain[..., None])))
+    return float(np.sqrt(best * np.mean(change**2 * plain[..., None])))
 
 
 def color_outliers(seen: Seen) -> float:
@@ -123,21 +125,21 @@ def _explained(
 
 
 def _unsteady(
-    seen: Seen, change: Float[np.ndarray, "f h w 3"]
+    seen: Seen, change: Float[np.ndarray, "f h w 3"], later: int = 1
 ) -> Float[np.ndarray, " e"]:
-    """Mean |change in the next frame - change here|, for every frame but the last."""
+    """Mean |change `later` frames on - change here|, for every frame that has such."""
     found = []
-    for frame in range(len(change) - 1):
-        column, row, same = _seen_next(seen, frame)
-        gap = np.abs(change[frame + 1][row, column] - change[frame]).mean(axis=-1)
+    for frame in range(len(change) - later):
+        column, row, same = _seen_again(seen, frame, frame + later)
+        gap = np.abs(change[frame + later][row, column] - change[frame]).mean(axis=-1)
         found.append(np.sum(gap * same) / (np.sum(same) + LIGHT))
     return np.array(found)
 
 
-def _seen_next(
-    seen: Seen, frame: int
+def _seen_again(
+    seen: Seen, frame: int, later: int
 ) -> tuple[np.ndarray, np.ndarray, Bool[np.ndarray, "h w"]]:
-    """Column and row of each pixel's surface in the next frame, and if it shows."""
+    """Column and row of each pixel's surface in a later frame, and if it shows."""
     depth = seen.clean_depth[frame]
     height, width = depth.shape
     poses = np.asarray(seen.cameras.camera_from_world, np.float64)
@@ -145,11 +147,11 @@ def _seen_next(
     row, column = np.indices(depth.shape) + 0.5
     image = np.stack([column, row, np.ones_like(row)], axis=-1) * depth[..., None]
     local = image @ np.linalg.inv(k[frame]).T
-    motion = poses[frame + 1] @ np.linalg.inv(poses[frame])
-    moved = (local @ motion[:3, :3].T + motion[:3, 3]) @ k[frame + 1].T
+    motion = poses[later] @ np.linalg.inv(poses[frame])
+    moved = (local @ motion[:3, :3].T + motion[:3, 3]) @ k[later].T
     z = np.maximum(moved[..., 2], LIGHT)
     x, y = (np.floor(moved[..., i] / z).astype(int) for i in range(2))
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
-    near = np.abs(seen.clean_depth[frame + 1][y, x] - z) < SAME * z
+    near = np.abs(seen.clean_depth[later][y, x] - z) < SAME * z
     return x, y, inside & near & (depth > 0)

@@ -78,10 +78,8 @@ def test_needles_are_lines_and_not_discs(same):
 
 
 def test_an_edge_a_little_off_is_no_needle(same):
+    off = lambda x: ndimage.shift(same.clean, (0, 0, x, 0), order=1, mode="nearest")
     little, more = (
-        statistics.needles(
-            replace(same, broken=ndimage.shift(same.clean, (0, 0, x, 0), order=1))
-        )
-        for x in (0.3, 1.5)
+        statistics.needles(replace(same, broken=off(x))) for x in (0.3, 1.5)
     )
     assert little < 0.1 * more

@@ -68,7 +68,7 @@ def test_a_surface_is_found_again_where_projection_puts_it(wall):
     turned[1, :3, :3] = [[c, 0, s], [0, 1, 0], [-s, 0, c]]
     cameras = replace(wall.cameras, camera_from_world=jnp.asarray(turned))
     seen = replace(wall, cameras=cameras)
-    x, y, same = rendering._seen_next(seen, 0)
+    x, y, same = rendering._seen_again(seen, 0, 1)
     row, column = 11, 23
     point = (np.array([column, row]) + 0.5 - SIZE / 2) / FOCAL * DEPTH
     place, _ = project(cameras[1], jnp.array([[*point, DEPTH]]))
@@ -77,7 +77,7 @@ def test_a_surface_is_found_again_where_projection_puts_it(wall):
         seen, clean_depth=wall.clean_depth * np.array([1, 0.5, 1, 1, 1])[:, None, None]
     )
     assert same.any()
-    assert not rendering._seen_next(hidden, 0)[2].any()
+    assert not rendering._seen_again(hidden, 0, 1)[2].any()
 
 
 def test_what_is_fixed_to_a_surface_is_steady_and_what_is_fixed_to_the_picture_is_not(
@@ -92,9 +92,9 @@ def test_what_is_fixed_to_a_surface_is_steady_and_what_is_fixed_to_the_picture_i
 
 
 def test_stairs_are_aliasing_and_a_flash_is_popping(wall):
-    stairs = wall.clean[:, ::4, ::4].repeat(4, axis=1).repeat(4, axis=2)
+    stairs = wall.clean[:, ::5, ::5].repeat(5, axis=1).repeat(5, axis=2)
     flash = wall.clean.copy()
-    flash[2, 10:30, 10:30] += 0.2
+    flash[2, 10:30, 10:30] += 0.3
     stairs, flash = (figures(replace(wall, broken=x)) for x in (stairs, flash))
     assert stairs["aliasing"] > 5 * flash["aliasing"]
     assert flash["popping"] > stairs["popping"]
