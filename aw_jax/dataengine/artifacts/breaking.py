@@ -8,8 +8,9 @@ that leaves the draft as it is at severity 0, so one program makes every combina
 types: absent ones have severity 0. Aliasing is no edit but a way to render (`Shot`);
 each shot has a program of its own, which renders what the other one has made.
 
-Masks: where only edits were made, the weight of edited Gaussians in each pixel; else
-where |broken - clean| > 4/255 after a 3 x 3 mean.
+Masks: where only edits were made, the weight of edited Gaussians in each pixel, as they
+are or as they were, whichever is more: a hole is where matter was. Else where
+|broken - clean| > 4/255 after a 3 x 3 mean.
 """
 
 import functools
@@ -21,7 +22,7 @@ import numpy as np
 from aw_jax.core.arrays import Array, Float, Int, Key, UInt8
 from aw_jax.core.errors import UserError
 from aw_jax.core.keys import named
-from aw_jax.core.pytrees import pytree, static
+from aw_jax.core.pytrees import pytree, replace, static
 from aw_jax.dataengine.artifacts import (
     aliasing,
     blurring,
@@ -92,7 +93,7 @@ def broken_clip(
     frames = np.asarray(quantise(color))
     by_edits = not any(severities.get(name, 0.0) > 0 for name in SETTINGS)
     mask = (
-        np.asarray(quantise(weight))
+        np.asarray(quantise(jnp.maximum(weight, _former_weight(subject, made, key))))
         if by_edits
         else difference_mask(np.asarray(quantise(subject.clean.color)), frames)
     )
@@ -158,6 +159,17 @@ def _render(made: Draft, whole: Cameras, shot: Shot) -> tuple[Array, ...]:
 
     seen = jax.vmap(one)(made, small)
     return tuple(_enlarged(x, whole.height, whole.width) for x in seen)
+
+
+def _former_weight(
+    subject: Subject, made: Draft, key: Key[Array, ""]
+) -> Float[Array, "f h w"]:
+    """The weight, in the clean clip, of Gaussians that were edited or are gone.
+
+    Edits at severity 0 are the clean splat with as many rows: no further program.
+    """
+    clean = drafts(subject, dict.fromkeys(EDITS, jnp.float32(0.0)), key)
+    return _render(replace(clean, touched=made.touched), subject.cameras, Shot())[3]
 
 
 def _enlarged(x: Float[Array, "f h w *c"], height: int, width: int) -> Array:

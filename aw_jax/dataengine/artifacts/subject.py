@@ -37,12 +37,15 @@ class Subject:
 
 @pytree
 class Draft:
-    """A splat on its way to being broken; every edit takes one and returns one."""
+    """A splat on its way to being broken; every edit takes one and returns one.
+
+    Those of several frames may stand in one, (f,) in front.
+    """
 
     splat: Splat
-    touched: Float[Array, " g"]
+    touched: Float[Array, "*f g"]
     """1: an edit has changed or added the Gaussian; 0: it is as it was."""
-    depth_offsets: Float[Array, " g"]
+    depth_offsets: Float[Array, "*f g"]
     """Added to z where Gaussians are sorted (`render`; world units)."""
 
 

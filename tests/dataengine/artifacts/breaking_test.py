@@ -9,6 +9,7 @@ from aw_jax.core.errors import UserError
 from aw_jax.dataengine.artifacts.breaking import EDITS, broken_clip
 from aw_jax.images.quantise import quantise
 from aw_jax.splat.gaussians import DEAD_LOGIT, take
+from aw_jax.splat.rasterize import render
 
 
 def _same(a, b):
@@ -30,6 +31,22 @@ def test_a_clip_of_no_severity_is_the_clean_clip(subject):
     assert np.abs(clip.frames - clean).max() <= 1  # another program rounds otherwise
     np.testing.assert_allclose(clip.depth, subject.clean.depth, rtol=1e-5)
     assert not clip.mask.any()
+
+
+def test_a_mask_holds_edited_matter_where_it_is_and_where_it_was(subject, broken):
+    clip = broken_clip(subject, {"cracks": 0.9}, jax.random.key(3))
+    for frame in (0, 5):
+        draft = broken(seed=3, frame=frame, cracks=0.9)
+        was = jnp.asarray(draft.touched)[: len(subject.splat.means)]
+        both = (subject.splat, was), (draft.splat, draft.touched)
+        camera = subject.cameras[frame]
+        weights = [render(splat, camera, tagged=tags).tagged for splat, tags in both]
+        expected = np.round(255 * np.maximum(*map(np.asarray, weights)))
+        assert np.abs(clip.mask[frame] - expected).max() <= 1  # of another program
+        assert np.any(weights[0] > weights[1] + 0.1)
+    holes = np.asarray(subject.clean.alpha) - clip.alpha > 0.5
+    assert holes.any()
+    assert clip.mask[holes].min() > 127
 
 
 @pytest.mark.parametrize("name", EDITS)
