@@ -42,5 +42,7 @@ def test_we_read_diffusers_folder_and_lightricks_reads_our_file(
     again = upstream.LatentUpsampler.from_pretrained(path).float().eval()
     latents = jnp.asarray(upstream.draw("latents", upstream.LATENTS))
     found = jax.jit(lambda m, z: m(z))(model, latents)
-    np.testing.assert_allclose(found, upstream.run(again), atol=1e-5)
-    np.testing.assert_allclose(found, upstream.run(theirs.float()), atol=1e-5)
+    np.testing.assert_allclose(found, upstream.run(again), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        found, upstream.run(theirs.float()), rtol=1e-5, atol=1e-5
+    )

@@ -86,7 +86,7 @@ def test_names_and_terms_are_listed(hub, tmp_path):
     assert told.returncode == 0
     assert f"{REPO}/{FILE}" in told.stdout
     assert "LTXV Open Weights License" in told.stdout
-    assert told.stdout.count("safetensors") == 15
+    assert told.stdout.count("safetensors") == 17
     assert not hub[1]
 
 

@@ -79,7 +79,7 @@ def write(path, form):
 
 def assert_close(found, golden, name):
     values = np.asarray(found).ravel()[:: PROVENANCE["stride"]]
-    np.testing.assert_allclose(values, golden[name], atol=1e-5)
+    np.testing.assert_allclose(values, golden[name], rtol=1e-5, atol=1e-5)
     both = [found.mean(), jnp.linalg.norm(found)]
     np.testing.assert_allclose(both, golden[f"{name}.mean_norm"], rtol=1e-4, atol=1e-5)
 
