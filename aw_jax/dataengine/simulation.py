@@ -51,7 +51,7 @@ class Outcome:
     given_up: Counter = dataclasses.field(default_factory=Counter)
     """Planned clips without an attempt that passed, by artifact type."""
     failure: str | None = None
-    """Why the scene could not be read."""
+    """Why the scene could not be read, or has no more clips."""
 
 
 def simulate(
@@ -144,8 +144,9 @@ def simulate_scene(
     try:
         for clip in _clips(place, config, outcome, stages or Stages()):
             outcome.clips.append(clip)
-    except FitDiverged:
+    except FitDiverged as error:
         outcome.refused["fit diverged"] += 1
+        return dataclasses.replace(outcome, failure=str(error))
     return outcome
 
 

@@ -44,7 +44,7 @@ def run(config: SimulationConfig, folder: RunFolder) -> None:
         def told(done: int, _: int, last: dict[str, Any]) -> None:
             bar.update(done, clips=float(last.get("clips", 0)))
             for scene, why in last.get("failed", {}).items():
-                say(f"scene {scene} is left out: {why}")
+                say(f"scene {scene} gives no more clips: {why}")
 
         if cluster:
             summary = simulate_on_cluster(

@@ -55,18 +55,18 @@ def timed(route: str, config: Any, scenes: int, folder: Path) -> dict[str, float
     from aw_jax.dataengine.simulation import simulate
     from aw_jax.dataengine.stages import Stages
 
-    def run(seeds: range, to: Path) -> tuple[Stages, int]:
+    def run(to: Path, every: int) -> tuple[Stages, int]:
         stages = Stages()
         made = simulate(seeds, to, config=config, stages=stages)
         if made["clips"]:
             with stages("label"):
-                label_folder(to, config=LabelConfig())
+                label_folder(to, config=LabelConfig(), every=every)
         return stages, made["clips"]
 
     seeds = range(FIRST, FIRST + scenes)
-    run(seeds, folder / f"{route}-first")
+    run(folder / f"{route}-first", every=12)
     begin = time.perf_counter()
-    stages, clips = run(seeds, folder / route)
+    stages, clips = run(folder / route, every=1)
     wall = time.perf_counter() - begin
     print(f"{route}: {clips} clips, {wall:.1f} s, {dict(stages.seconds)}", flush=True)
     return {**stages.seconds, "wall": wall, "clips": clips}

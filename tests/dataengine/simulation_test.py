@@ -24,6 +24,7 @@ from aw_jax.dataengine.simulation import (
 )
 from aw_jax.dataengine.sparse_fit import SparseFitConfig, sparse_capture
 from aw_jax.splat.fit import FitDiverged
+from aw_jax.splat.fit_config import LearningRates
 
 SEEDS = range(TEST.start + 100, TEST.start + 103)
 
@@ -170,6 +171,17 @@ def test_a_fit_that_diverges_is_counted_and_the_job_goes_on(
     summary = simulate(SEEDS[:1], tmp_path, config=tiny)
     assert summary["refused"] == {"fit diverged": 1}
     assert summary["clips"] == 0
+
+
+@pytest.mark.slow  # another program of the fit
+def test_a_fit_that_leaves_the_numbers_is_told_and_the_job_goes_on(tiny, tmp_path):
+    wild = LearningRates(sh_constant=1e38)
+    fit = dataclasses.replace(tiny.sparse.fit, rates=wild)
+    sparse = dataclasses.replace(tiny.sparse, fit=fit)
+    config = dataclasses.replace(tiny, sparse=sparse)
+    summary = simulate(SEEDS[:2], tmp_path, config=config)
+    assert summary["refused"]["fit diverged"] == summary["units"] == summary["of"] == 2
+    assert all("diverged at step" in why for why in summary["failed"].values())
 
 
 @pytest.fixture
