@@ -4,7 +4,8 @@
 
 so an adapted model starts as its base. The base keeps its arrays and its paths;
 adapters live beside each kernel under their own name, several on one base, one active
-at a time. Layers stacked for a scan get adapters stacked the same way.
+at a time. Layers stacked for a scan get adapters stacked the same way; those of a list
+of modules each get what the stack would hold for them (layers.py).
 
     model = lora.attach(model, name="restorer", rank=128, alpha=128, rngs=rngs)
     graphdef, adapter, frozen = lora.split(model, "restorer")
@@ -12,6 +13,7 @@ at a time. Layers stacked for a scan get adapters stacked the same way.
 """
 
 import re
+from collections import defaultdict
 from typing import Any, TypeVar
 
 import jax
@@ -77,15 +79,23 @@ def attach(
         rank: r, the width of the bottleneck.
         alpha: the update is scaled by alpha / r.
         rngs: draws A, kaiming-uniform: U(-1, 1) / sqrt(inputs).
-        targets: regular expression that a layer's dotted path must match in full.
+        targets: regular expression that a layer's dotted path must match in full, with
+            or without the numbers of the lists it is in: `blocks.attn1.to_q` is that of
+            every block.
 
     Raises:
         ValueError: no layer matches, or the name is taken.
     """
-    found = {p: x for p, x in linear_layers(model).items() if re.fullmatch(targets, p)}
-    if not found:
+    alike: dict[tuple[Any, ...], list[str]] = defaultdict(list)
+    for path, layer in linear_layers(model).items():
+        if re.fullmatch(targets, path) or re.fullmatch(targets, _numberless(path)):
+            alike[_numberless(path), *layer.kernel.shape].append(path)
+    if not alike:
         raise ValueError(f"lora.attach: no Linear layer matches targets={targets!r}.")
-    drawn = {path: _draw(layer, rank, alpha, rngs) for path, layer in found.items()}
+    drawn = {}
+    for (_, *shape), paths in sorted(alike.items()):
+        updates = _draw(len(paths), shape, rank, alpha, rngs)
+        drawn |= dict(zip(sorted(paths, key=_numbers), updates, strict=True))
     return insert(model, name, drawn)
 
 
@@ -104,12 +114,24 @@ def insert(model: M, name: str, updates: dict[str, LowRank]) -> M:
     return activate(model, name)
 
 
-def _draw(layer: Linear, rank: int, alpha: float | int, rngs: nnx.Rngs) -> LowRank:
-    *stack, inputs, outputs = layer.kernel.shape
+def _numberless(path: str) -> str:
+    return ".".join(part for part in path.split(".") if not part.isdigit())
+
+
+def _numbers(path: str) -> list[int]:
+    return [int(part) for part in path.split(".") if part.isdigit()]
+
+
+def _draw(
+    count: int, shape: list[int], rank: int, alpha: float | int, rngs: nnx.Rngs
+) -> list[LowRank]:
+    """Adapters of `count` layers with kernels of one shape, drawn as one array."""
+    *stack, inputs, outputs = shape
     bound = inputs**-0.5
-    shape = (*stack, inputs, rank)
-    a = jax.random.uniform(rngs.params(), shape, jnp.float32, -bound, bound)
-    return LowRank(a, jnp.zeros((*stack, rank, outputs)), scale=alpha / rank)
+    drawn = (count, *stack, inputs, rank)
+    every = jax.random.uniform(rngs.params(), drawn, jnp.float32, -bound, bound)
+    zeros = lambda: jnp.zeros((*stack, rank, outputs))
+    return [LowRank(a, zeros(), scale=alpha / rank) for a in every]
 
 
 def _put(model: nnx.Module, path: str, layer: nnx.Module) -> None:

@@ -5,24 +5,48 @@ layer(x) = (x - mean(x)) / sqrt(var(x) + eps)
 group(x) = layer(x) of all pixels and frames and some neighbouring channels together
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from aw_jax.core.arrays import Array, Float
+from aw_jax.nn.products import inner
 
 
 def rms_norm(x: Float[Array, "*b d"], *, eps: float) -> Float[Array, "*b d"]:
     """`x` over its root mean square, float32."""
-    x = x.astype(jnp.float32)
-    return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + eps)
+    return _over_rms(x.astype(jnp.float32), eps)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _over_rms(x: Array, eps: float) -> Array:
+    return _forward(x, eps)[0]
+
+
+def _forward(x: Array, eps: float) -> tuple[Array, tuple[Array, Array]]:
+    inverse = jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + eps)
+    return x * inverse, (x, inverse)
+
+
+def _backward(
+    eps: float, residuals: tuple[Array, Array], cotangent: Array
+) -> tuple[Array]:
+    """With y = x r, `r (g - y <g, y> / d)`."""
+    del eps
+    x, inverse = residuals
+    along = inner(cotangent, x, "...d,...d->...")[..., None] / x.shape[-1]
+    return (inverse * cotangent - x * (inverse**3 * along),)
+
+
+_over_rms.defvjp(_forward, _backward)
 
 
 def layer_norm(x: Float[Array, "*b d"], *, eps: float) -> Float[Array, "*b d"]:
     """`x` with zero mean and unit variance, no gain, float32."""
     x = x.astype(jnp.float32)
-    x = x - jnp.mean(x, axis=-1, keepdims=True)
-    return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + eps)
+    return _over_rms(x - jnp.mean(x, axis=-1, keepdims=True), eps)
 
 
 class RMSNorm(nnx.Module):

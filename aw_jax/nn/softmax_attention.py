@@ -2,7 +2,7 @@
 
 `rows` walks over heads and blocks of query rows with a plain softmax over all keys, and
 computes the scores again in the backward pass: memory grows with the token count, not
-its square, and the scores of a block stay in the cache of a CPU core. `plain` is the
+its square, and the scores of a block stay in the cache of a CPU. `plain` is the
 textbook form. `cudnn` is the flash kernel of NVIDIA GPUs (16-bit types only).
 """
 

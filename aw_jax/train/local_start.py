@@ -10,12 +10,15 @@ velocity starts at zero: where a path starts at an estimate, the first step alre
 knows what the estimate knows.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from aw_jax.core.arrays import Array, Float, PyTree
 from aw_jax.models.ltx.config import TransformerConfig
+from aw_jax.nn.layers import each
 
 BIAS = 3.0
 """Of queries and keys, which are of order one before their norm."""
@@ -29,26 +32,30 @@ def local_start(params: PyTree, config: TransformerConfig) -> PyTree:
     """The parameters of a fresh transformer, made local.
 
     Args:
-        params: nested dict with `blocks` stacked along the first axis; not changed.
+        params: nested dict with `blocks`, stacked or one by one; not changed.
         config: its sizes.
     """
-    blocks = dict(params["blocks"])
     shared = jnp.asarray(BIAS * _local_channels(config), jnp.float32)
+    blocks = each(params["blocks"], functools.partial(_local_block, shared=shared))
+    silent = jax.tree.map(jnp.zeros_like, params["proj_out"])
+    return params | {"blocks": blocks, "proj_out": silent}
+
+
+def _local_block(block: PyTree, shared: Float[Array, " w"]) -> PyTree:
+    """One block, or a stack of them; `shared` joins the bias of queries and keys."""
     change = {
         "to_q": lambda part: part | {"bias": part["bias"] + shared},
         "to_k": lambda part: part | {"bias": part["bias"] + shared},
         "norm_q": lambda part: part | {"weight": SHARPNESS * part["weight"]},
         "norm_k": lambda part: part | {"weight": SHARPNESS * part["weight"]},
     }
-    attention = blocks["attn1"]
+    attention = block["attn1"]
     changed = {name: change[name](attention[name]) for name in change}
-    table: Array = blocks["scale_shift_table"]
-    blocks |= {
+    table: Array = block["scale_shift_table"]
+    return block | {
         "attn1": attention | changed,
         "scale_shift_table": table.at[..., GATES, :].add(1),
     }
-    silent = jax.tree.map(jnp.zeros_like, params["proj_out"])
-    return params | {"blocks": blocks, "proj_out": silent}
 
 
 def _local_channels(config: TransformerConfig) -> Float[np.ndarray, " w"]:

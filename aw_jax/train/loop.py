@@ -10,6 +10,7 @@ import numpy as np
 
 from aw_jax.core.arrays import Array, Key, PyTree
 from aw_jax.core.keys import named
+from aw_jax.nn.layers import as_stacks, from_stacks
 from aw_jax.runs.checkpoints import Checkpoints
 from aw_jax.runs.progress import Progress, progress
 from aw_jax.train.optimizer import OptimizerConfig, make_optimizer
@@ -78,21 +79,27 @@ def train(
                     _log(folder, done, recent, bar)
                     recent.clear()
                 if done % config.save_every == 0 or done == config.steps:
-                    saved.save(done, state, notes={"data": batches.get_state()})
+                    _save(saved, done, state, batches)
             except KeyboardInterrupt:
-                saved.save(int(state.step), state, notes={"data": batches.get_state()})
+                _save(saved, int(state.step), state, batches)
                 raise
     saved.close()
     return state
+
+
+def _save(saved: Checkpoints, step: int, state: TrainState, batches: Batches) -> None:
+    """Blocks of a network are stacked on the disk, however the network holds them."""
+    saved.save(step, as_stacks(state), notes={"data": batches.get_state()})
 
 
 def _resume(saved: Checkpoints, state: TrainState, batches: Batches) -> TrainState:
     latest = saved.latest()
     if latest is None:
         return state
-    state, notes = saved.restore(latest, like=jax.eval_shape(lambda: state))
+    like = jax.eval_shape(as_stacks, state)
+    stacks, notes = saved.restore(latest, like=like)
     batches.set_state(notes["data"])
-    return state
+    return from_stacks(stacks, like=state)
 
 
 def _log(folder: Path, step: int, recent: list[Metrics], bar: Progress) -> None:

@@ -1,10 +1,12 @@
 """Where the attention of a fresh transformer looks."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from aw_jax.models.ltx import config as ltx_config
+from aw_jax.nn.layers import as_stacks, layer
 from aw_jax.nn.norms import rms_norm
 from aw_jax.nn.rope import rotation
 from aw_jax.train.local_start import local_start
@@ -69,6 +71,13 @@ def test_a_random_start_looks_nowhere():
 def test_the_velocity_starts_at_zero():
     out = local_start(fresh(), CONFIG)["proj_out"]
     assert not any(np.any(leaf) for leaf in out.values())
+
+
+def test_blocks_one_by_one_start_as_those_of_a_stack():
+    each = [layer(fresh()["blocks"], i) for i in range(LAYERS)]
+    single = local_start(fresh() | {"blocks": dict(enumerate(each))}, CONFIG)
+    wanted = local_start(fresh(), CONFIG)
+    jax.tree.map(np.testing.assert_array_equal, as_stacks(single), wanted)
 
 
 def test_gates_open_and_nothing_else_changes():

@@ -1,5 +1,6 @@
 """The loop on a parabola whose minimum every batch moves."""
 
+import functools
 import json
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aw_jax.nn.layers import as_stacks
 from aw_jax.train.loop import LoopConfig, train
 from aw_jax.train.optimizer import OptimizerConfig
 
@@ -76,6 +78,30 @@ def test_an_interrupted_run_goes_on_to_the_same_end(stop, tmp_path):
         run(tmp_path / "parted", Counter(stop))
     assert run(tmp_path / "parted", Counter()) == whole
     assert lines(tmp_path / "parted")[-1]["step"] == 5
+
+
+@pytest.mark.parametrize("begun", ["stack", "single"])
+def test_a_run_goes_on_in_the_other_form_of_the_blocks(begun, tmp_path):
+    stack = lambda: {"blocks": {"x": jnp.arange(2.0)}}
+    single = lambda: {"blocks": {i: {"x": jnp.float32(i)} for i in range(2)}}
+
+    def go(params, batches, folder):
+        def loss(params, frozen, batch, key):
+            leaves = [jnp.ravel(x) for x in jax.tree.leaves(params)]
+            return jnp.sum((jnp.concatenate(leaves) - batch) ** 2), {}
+
+        kwargs = {"config": CONFIG, "folder": folder, "key": jax.random.key(0)}
+        return train(loss, params, None, batches, **kwargs)
+
+    first, second = (stack, single) if begun == "stack" else (single, stack)
+    with pytest.raises(KeyboardInterrupt):
+        go(first(), Counter(3), tmp_path / "parted")
+    ended = go(second(), Counter(), tmp_path / "parted").params
+    assert jax.tree.structure(ended) == jax.tree.structure(second())
+    whole = go(stack(), Counter(), tmp_path / "whole").params
+    # Two programs, whose sums may round apart.
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-6)
+    jax.tree.map(close, as_stacks(ended), whole)
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path):

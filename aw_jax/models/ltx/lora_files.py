@@ -4,11 +4,12 @@
     transformer.transformer_blocks.3.attn1.to_out.0.lora_B.weight   [outputs, r]
 
 lora_pairs.py says which other forms are read. alpha / r is folded into B, so that a
-reader who knows no alpha (and takes alpha = r) gets the same update. Blocks are
-stacked: where their ranks differ, A and B are padded with zeros to the largest, which
-adds nothing to B A.
+reader who knows no alpha (and takes alpha = r) gets the same update. Where blocks are
+stacked and their ranks differ, A and B are padded with zeros to the largest, which adds
+nothing to B A.
 """
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -97,7 +98,7 @@ def _inserted(model: Transformer, pairs: dict[str, Pair], name: str) -> Transfor
     slots = layer_slots(model.config)
     stacks: dict[str, dict[int | None, Pair]] = defaultdict(dict)
     for layer, pair in pairs.items():
-        stacks[".".join(slots[layer].path)][slots[layer].layer] = pair
+        stacks[slots[layer].dotted][slots[layer].layer] = pair
     updates = {own: _update(stack) for own, stack in stacks.items()}
     return lora.insert(model, name, updates)
 
@@ -112,7 +113,7 @@ def adapter_pairs(model: Transformer, name: str) -> dict[str, Pair]:
     arrays = {p: (np.asarray(x.a[...]), np.asarray(x.b[...])) for p, x in lows.items()}
     pairs = {}
     for layer, slot in layer_slots(model.config).items():
-        if (path := ".".join(slot.path)) in lows:
+        if (path := slot.dotted) in lows:
             a, b = arrays[path]
             a, b = (a, b) if slot.layer is None else (a[slot.layer], b[slot.layer])
             pairs[layer] = Pair(a.T, np.asarray(lows[path].scale * b.T))
@@ -131,7 +132,11 @@ def layer_slots(config: TransformerConfig) -> dict[str, Slot]:
 def check_pairs(
     path: str | Path, pairs: dict[str, Pair], config: TransformerConfig
 ) -> None:
-    """Raises UserError unless the pairs are those of layers of this model."""
+    """Raises UserError unless the pairs are those of layers of this model.
+
+    What an unrolled model takes is what a stacked one does.
+    """
+    config = dataclasses.replace(config, unroll=False)
     slots = layer_slots(config)
     if foreign := [layer for layer in pairs if layer not in slots]:
         raise UserError(f"{path}: this model has no layer {listed(foreign)} to adapt.")
@@ -154,7 +159,7 @@ def check_pairs(
 
 
 def _update(stack: dict[int | None, Pair]) -> lora.LowRank:
-    """One adapter for a layer, or for the stack of a layer of all blocks."""
+    """One adapter for a layer, or for a stack of layers."""
     if None in stack:
         a, b = stack[None].a.T, stack[None].b.T
     else:

@@ -1,12 +1,13 @@
 """How parameters lie on a mesh: the largest axis that divides, over one mesh axis.
 
-Blocks are stacked on a leading axis, which stays whole: the scan takes one block at a
-time, and gathers that block alone.
+The leading axis of stacked blocks stays whole: the scan takes one block at a time, and
+gathers that block alone.
 """
 
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from aw_jax.models.ltx.weights import Place
+from aw_jax.nn.layers import is_stacked
 
 
 def spread(mesh: Mesh | AbstractMesh, axis: str) -> Place:
@@ -15,7 +16,7 @@ def spread(mesh: Mesh | AbstractMesh, axis: str) -> Place:
 
     def place(path: str, shape: tuple[int, ...]) -> NamedSharding:
         sizes = {i: size for i, size in enumerate(shape) if size % count == 0}
-        if path.startswith("blocks."):
+        if is_stacked(path):
             sizes.pop(0, None)
         spec: list[str | None] = [None] * len(shape)
         if sizes:

@@ -22,12 +22,14 @@ from flax import nnx
 
 from aw_jax.core.arrays import Array, Float, Int
 from aw_jax.models.ltx.config import TransformerConfig
+from aw_jax.nn import layers
 from aw_jax.nn.attention import Attention
 from aw_jax.nn.embeddings import TextProjection, TimeEmbedding
 from aw_jax.nn.feedforward import FeedForward
 from aw_jax.nn.linear import Linear, Types
 from aw_jax.nn.norms import layer_norm, rms_norm
 from aw_jax.nn.perturbation import Perturbation, perturbed
+from aw_jax.nn.products import times_row
 from aw_jax.nn.rope import Rotation, rotation
 
 
@@ -77,7 +79,7 @@ class Block(nnx.Module):
 
 
 class Transformer(nnx.Module):
-    """The whole network; its blocks are one module with a leading layer axis."""
+    """The whole network; its blocks are one stack, or unrolled one by one."""
 
     def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs) -> None:
         width = config.width
@@ -89,7 +91,11 @@ class Transformer(nnx.Module):
         self.caption_projection = TextProjection(
             config.caption_channels, width, rngs=rngs, types=types
         )
-        self.blocks = _stack(config, rngs)
+        blocks = layers.stack(
+            lambda rngs: Block(config, rngs=rngs), config.layers, rngs
+        )
+        unroll = config.unroll
+        self.blocks = layers.one_by_one(blocks, config.layers) if unroll else blocks
         self.scale_shift_table = _table(2, config, rngs)
         small = jax.nn.initializers.normal(0.02)
         self.proj_out = Linear(
@@ -145,18 +151,11 @@ class Transformer(nnx.Module):
             return block(x, *inputs, perturbation), None
 
         body = jax.checkpoint(step) if self.config.remat else step
-        unroll = self.config.layers if self.config.unroll else 1
-        layers = (self.blocks, perturbation)
-        return jax.lax.scan(body, x, layers, unroll=unroll)[0]
-
-
-def _stack(config: TransformerConfig, rngs: nnx.Rngs) -> Block:
-    @nnx.split_rngs(splits=config.layers)
-    @nnx.vmap(in_axes=0, out_axes=0)
-    def build(rngs: nnx.Rngs) -> Block:
-        return Block(config, rngs=rngs)
-
-    return build(rngs)
+        if isinstance(self.blocks, Block):
+            return jax.lax.scan(body, x, (self.blocks, perturbation))[0]
+        for index, block in enumerate(self.blocks):
+            x, _ = body(x, (block, layers.layer(perturbation, index)))
+        return x
 
 
 def _table(rows: int, config: TransformerConfig, rngs: nnx.Rngs) -> nnx.Param:
@@ -188,7 +187,7 @@ def _modulate(
 ) -> Float[Array, "b m d"]:
     """`x (1 + scale) + shift`, each row of the modulation over its run of tokens."""
     runs = x.reshape(x.shape[0], shift.shape[1], -1, x.shape[-1])
-    return (runs * (1 + scale[:, :, None]) + shift[:, :, None]).reshape(x.shape)
+    return (times_row(runs, 1 + scale) + shift[:, :, None]).reshape(x.shape)
 
 
 def _per_run(
@@ -196,4 +195,4 @@ def _per_run(
 ) -> Float[Array, "b m d"]:
     """`gate x`, each row of the gate over its run of tokens, in the type of `x`."""
     runs = x.reshape(x.shape[0], gate.shape[1], -1, x.shape[-1])
-    return (runs * gate[:, :, None]).reshape(x.shape).astype(x.dtype)
+    return times_row(runs, gate).reshape(x.shape).astype(x.dtype)

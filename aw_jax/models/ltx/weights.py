@@ -1,10 +1,11 @@
 """Tensor names of the LTX-Video transformer, and its parameters under those names.
 
-Ours are paths of `Transformer`, whose blocks are stacked: one array of ours holds one
-tensor of every block, so a name stands for a path and, inside the blocks, a layer.
-Upstream has 25 tensors a block and 15 outside: 715 for the 2B, 1,215 for the 13B. A
-single-file checkpoint uses Lightricks' names under `model.diffusion_model.`, a
-diffusers folder uses diffusers'. Linear weights turn from (o, i) to (i, o).
+Ours are paths of `Transformer`. Where its blocks are stacked, one array of ours holds
+one tensor of every block, so a name stands for a path and, inside the blocks, a layer;
+unrolled, every tensor has a path of its own (nn/layers.py). Upstream has 25 tensors a
+block and 15 outside: 715 for the 2B, 1,215 for the 13B. A single-file checkpoint uses
+Lightricks' names under `model.diffusion_model.`, a diffusers folder uses diffusers'.
+Linear weights turn from (o, i) to (i, o).
 """
 
 import dataclasses
@@ -26,14 +27,18 @@ from aw_jax.core.errors import UserError
 from aw_jax.models.ltx.config import TransformerConfig
 from aw_jax.models.ltx.safetensors_files import check_names, check_shape
 from aw_jax.models.ltx.transformer import Transformer
+from aw_jax.nn import layers
 
 Layout = Literal["diffusers", "lightricks"]
 Tensor = Shaped[np.ndarray, "..."]
 Place = Callable[[str, tuple[int, ...]], jax.sharding.Sharding]
 """Our dotted path and the shape of an array -> how it lies on the devices."""
+Keys = tuple[str | int, ...]
+"""A path in our model; members of a list have numbers."""
 _ALIGNMENT = 64
 _SHARED = (
     (r"\.kernel$", ".weight"),
+    (r"^blocks\.(\d+)\.", r"transformer_blocks.\1."),
     (r"^blocks\.", "transformer_blocks.{layer}."),
     (r"\.to_out\.", ".to_out.0."),
     (r"\.ff\.up\.", ".ff.net.0.proj."),
@@ -54,13 +59,18 @@ _LIGHTRICKS = (
 class Slot:
     """Where a tensor of upstream lives in our model."""
 
-    path: tuple[str, ...]
+    path: Keys
     layer: int | None
-    """Index on the leading axis of a stacked array; None outside the blocks."""
+    """Index on the leading axis of a stacked array; None of any other."""
+
+    @property
+    def dotted(self) -> str:
+        """The path as one string."""
+        return ".".join(map(str, self.path))
 
 
 def upstream_name(path: str, layout: Layout) -> str:
-    """The name of our dotted `path`, with `{layer}` for the index inside the blocks."""
+    """The name of our dotted `path`, with `{layer}` for the index inside a stack."""
     for pattern, replacement in _SHARED:
         path = re.sub(pattern, replacement, path)
     if layout == "lightricks":
@@ -73,16 +83,17 @@ def tensor_names(config: TransformerConfig, layout: Layout) -> dict[str, Slot]:
     """Where every tensor of `layout` lives in `Transformer(config)`, by its name."""
     names = {}
     for path in abstract_state(config):
-        name = upstream_name(".".join(path), layout)
-        layers = range(config.layers) if path[0] == "blocks" else (None,)
-        names |= {name.format(layer=i): Slot(path, i) for i in layers}
+        ours = Slot(path, None).dotted
+        name = upstream_name(ours, layout)
+        every = range(config.layers) if layers.is_stacked(ours) else (None,)
+        names |= {name.format(layer=i): Slot(path, i) for i in every}
     return names
 
 
 @functools.cache
 def abstract_state(
     config: TransformerConfig,
-) -> dict[tuple[str, ...], jax.ShapeDtypeStruct]:
+) -> dict[Keys, jax.ShapeDtypeStruct]:
     """Shape and dtype of every array of `Transformer(config)`, by path."""
     return flatten_dict(nnx.to_pure_dict(nnx.state(_abstract(config))))
 
@@ -133,7 +144,7 @@ def from_upstream(
     """
     slots, abstract = tensor_names(config, layout), abstract_state(config)
     missing = Counter(slot.path for slot in slots.values())
-    waiting: dict[tuple[str, ...], _Parts] = {}
+    waiting: dict[Keys, _Parts] = {}
     state, found = {}, set()
     for name, tensor in tensors:
         if name in found:
@@ -144,7 +155,7 @@ def from_upstream(
         check_shape(source, name, tensor.shape, tensor_shape(config, slot))
         whole = abstract[path := slot.path]
         if path not in waiting:
-            to = None if place is None else place(".".join(path), whole.shape)
+            to = None if place is None else place(slot.dotted, whole.shape)
             waiting[path] = _Parts(whole, to)
         array = tensor.T if path[-1] == "kernel" else tensor
         waiting[path].write(array, slot.layer)

@@ -19,6 +19,7 @@ from flax import nnx
 
 from aw_jax.core.arrays import Array, Float, Int
 from aw_jax.models.t5.config import T5Config
+from aw_jax.nn import layers
 from aw_jax.nn.norms import RMSNorm
 
 
@@ -101,7 +102,9 @@ class T5Encoder(nnx.Module):
         self.table = _table((config.vocabulary, config.width), 1.0, config, rngs)
         spread = config.width**-0.5
         self.positions = _table((config.buckets, config.heads), spread, config, rngs)
-        self.blocks = _stack(config, rngs)
+        self.blocks = layers.stack(
+            lambda rngs: Block(config, rngs=rngs), config.layers, rngs
+        )
         self.norm = _norm(config)
         self.config = config
 
@@ -160,12 +163,3 @@ def _table(
 ) -> nnx.Param:
     drawn = std * jax.random.normal(rngs.params(), shape)
     return nnx.Param(drawn.astype(jnp.dtype(config.param_dtype)))
-
-
-def _stack(config: T5Config, rngs: nnx.Rngs) -> Block:
-    @nnx.split_rngs(splits=config.layers)
-    @nnx.vmap(in_axes=0, out_axes=0)
-    def build(rngs: nnx.Rngs) -> Block:
-        return Block(config, rngs=rngs)
-
-    return build(rngs)

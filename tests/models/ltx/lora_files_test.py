@@ -32,9 +32,21 @@ def drawn():
     return initialized(lambda: Transformer(CONFIG, rngs=nnx.Rngs(0)))
 
 
+@functools.cache
+def unrolled():
+    """The same, its blocks one by one."""
+    config = dataclasses.replace(CONFIG, unroll=True)
+    tensors = weights.to_upstream(drawn(), "diffusers").items()
+    return weights.from_upstream(config, tensors, "diffusers")
+
+
+def attached(base, name):
+    return lora.attach(base, name=name, rank=3, alpha=6, rngs=nnx.Rngs(1))
+
+
 def built(name):
     base = drawn()
-    model = lora.attach(base, name=name, rank=3, alpha=6, rngs=nnx.Rngs(1))
+    model = attached(base, name)
     for index, (_, layer) in enumerate(lora.adapted_layers(model).items()):
         low = layer.adapters[name]
         low.b[...] = jax.random.normal(jax.random.key(index), low.b.shape) / 10
@@ -90,7 +102,7 @@ def test_ranks_may_differ_and_layers_outside_the_blocks_adapt(tmp_path):
     known = lora.linear_layers(base)
     pairs = {}
     for index, (layer, slot) in enumerate(layer_slots(CONFIG).items()):
-        inputs, outputs = known[".".join(slot.path)].kernel.shape[-2:]
+        inputs, outputs = known[slot.dotted].kernel.shape[-2:]
         rank = 2 + index % 3
         pairs[layer] = Pair(draw(rank, inputs), draw(outputs, rank))
     assert {"proj_in", "proj_out", "time_embed.linear"} <= set(pairs)
@@ -125,10 +137,54 @@ def test_an_exported_adapter_comes_back_to_the_bit(tmp_path, layout):
     save_adapter(path, model, "restorer", layout=layout)
     loaded = load_adapter(base, path, "again")
     wanted = adapter_tensors(model, "restorer", layout=layout)
-    got = adapter_tensors(loaded, "again", layout=layout)
-    assert got.keys() == wanted.keys()
-    for name, array in wanted.items():
-        np.testing.assert_array_equal(got[name], array)
+    assert_same(adapter_tensors(loaded, "again", layout=layout), wanted)
+
+
+def assert_same(one, two):
+    assert one.keys() == two.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, two[name], err_msg=name)
+
+
+def test_a_fresh_adapter_is_the_same_on_blocks_one_by_one():
+    wanted, got = (attached(base, "x") for base in (drawn(), unrolled()))
+    assert_same(adapter_tensors(got, "x"), adapter_tensors(wanted, "x"))
+
+
+def test_a_target_names_a_layer_of_all_blocks_or_of_one():
+    def reached(targets):
+        adapt = functools.partial(lora.attach, rank=2, alpha=2, targets=targets)
+        model = adapt(unrolled(), name="x", rngs=nnx.Rngs(1))
+        return list(lora.adapted_layers(model))
+
+    assert reached(r"blocks\.ff\.up") == [f"blocks.{i}.ff.up" for i in range(2)]
+    assert reached(r"blocks\.1\.ff\.up") == ["blocks.1.ff.up"]
+
+
+def test_an_adapter_of_a_file_does_the_same_on_blocks_one_by_one(tmp_path):
+    base, model = built("one")
+    path = tmp_path / "a.safetensors"
+    save_adapter(path, model, "one")
+    both = load_adapter(attached(unrolled(), "other"), path, "one")
+    stacked = load_adapter(base, path, "one")
+    assert_same(adapter_tensors(both, "one"), adapter_tensors(stacked, "one"))
+    np.testing.assert_allclose(velocity(both), velocity(stacked), atol=1e-5)
+    off = lora.activate(both, "other")
+    np.testing.assert_allclose(velocity(off), velocity(base), atol=1e-5)
+    merged, wanted = (
+        weights.to_upstream(lora.merge(m, "one"), "diffusers") for m in (both, stacked)
+    )
+    for name, tensor in wanted.items():  # Products of A and B in another order.
+        np.testing.assert_allclose(merged[name], tensor, atol=1e-6, err_msg=name)
+
+
+def test_half_an_adapter_is_refused_by_blocks_one_by_one(tmp_path):
+    _, model = built("x")
+    pairs = adapter_pairs(model, "x")
+    half = {name: pair for name, pair in pairs.items() if "blocks.0." not in name}
+    save_pairs(tmp_path / "a.safetensors", half)
+    with pytest.raises(UserError, match="every block"):
+        load_adapter(unrolled(), tmp_path / "a.safetensors", "y")
 
 
 def test_several_files_add_up_with_their_scales(tmp_path):

@@ -75,6 +75,7 @@ def test_eight_devices_hold_their_parts_and_the_same_values(tmp_path):
         ("proj_in.kernel", (16, 32), (None, "fsdp")),
         ("proj_in.kernel", (32, 17), ("fsdp", None)),
         ("blocks.ff.up.kernel", (48, 16, 8), (None, "fsdp", None)),
+        ("blocks.47.ff.up.kernel", (32, 16), ("fsdp", None)),
         ("scale_shift_table", (2, 9), (None, None)),
     ],
 )
