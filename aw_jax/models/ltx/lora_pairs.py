@@ -6,8 +6,9 @@ A tensor is called PREFIX LAYER .lora_A.weight (or lora_down; .lora_A.NAME.weigh
 peft has it in memory). The prefix is `transformer.` (diffusers, LTX-Video-Trainer),
 `diffusion_model.` (ComfyUI), `base_model.model.` (peft), or none. The layer is called
 as in diffusers or, by ComfyUI outside the blocks, as Lightricks calls it. alpha is a
-tensor LAYER.alpha, or an entry of the metadata's `lora_adapter_metadata` (diffusers),
-or r where the file has neither; the tensor decides where it has both.
+tensor LAYER.alpha, or an entry of the metadata's `lora_adapter_metadata` (diffusers) or
+of the adapter_config.json beside an adapter_model.safetensors (peft), or r where there
+is none of them; the first of them decides.
 """
 
 import dataclasses
@@ -35,6 +36,8 @@ from aw_jax.models.ltx.safetensors_files import (
 from aw_jax.models.ltx.weights import Layout
 
 METADATA = "lora_adapter_metadata"
+PEFT = ("adapter_model.safetensors", "adapter_config.json")
+"""What peft calls an adapter's tensors, and its config in the same folder."""
 LICENCE = (
     "An adapter is a derivative of the LTX-Video checkpoint it was trained on and "
     "carries that checkpoint's licence."
@@ -174,7 +177,7 @@ def _pair(path: str | Path, layer: str, names: dict[str, str], alphas: Any) -> P
             f"{a.shape} and {b.shape}."
         )
     if "alpha" not in names:
-        return Pair(a, b * np.float32(alphas.scale(path, layer, a.shape[0])))
+        return Pair(a, b * np.float32(alphas.scale(layer, a.shape[0])))
     alpha = found[names["alpha"]].astype(np.float32)
     if alpha.size != 1 or not np.isfinite(alpha).all():
         raise UserError(
@@ -186,38 +189,34 @@ def _pair(path: str | Path, layer: str, names: dict[str, str], alphas: Any) -> P
 
 @dataclasses.dataclass(frozen=True)
 class _Alphas:
-    """What the metadata of a file says of ranks and scales; {} if it says nothing."""
+    """What is said of ranks and scales, and where; {} if nothing is."""
 
+    source: str
     config: dict[str, Any]
 
     @classmethod
     def of(cls, path: str | Path) -> "_Alphas":
-        text = file_metadata(path).get(METADATA, "{}")
+        source, text = _described(Path(path))
         try:
             config = {
                 key.removeprefix("transformer."): value
                 for key, value in json.loads(text).items()
             }
         except (ValueError, AttributeError) as error:
-            raise UserError(f"{path}: metadata {METADATA}: {error}") from None
+            raise UserError(f"{source}: {error}") from None
         if config.get("use_dora"):
-            raise UserError(
-                f"{path}: metadata {METADATA} says use_dora; expected plain LoRA."
-            )
-        return cls(config)
+            raise UserError(f"{source} says use_dora; expected plain LoRA.")
+        return cls(source, config)
 
-    def scale(self, path: str | Path, layer: str, rank: int) -> float:
+    def scale(self, layer: str, rank: int) -> float:
         """The factor alpha / r, or alpha / sqrt(r) under `use_rslora`."""
         said = self._field("r", "rank_pattern", layer, rank)
         if said != rank:
-            raise UserError(
-                f"{path}: {layer} has rank {rank}, metadata {METADATA} says {said}."
-            )
+            raise UserError(f"{self.source}: {layer} has rank {rank}, not {said}.")
         alpha = self._field("lora_alpha", "alpha_pattern", layer, rank)
         if not isinstance(alpha, int | float) or not math.isfinite(alpha):
             raise UserError(
-                f"{path}: metadata {METADATA}: expected a number as alpha of {layer}, "
-                f"got {alpha!r}."
+                f"{self.source}: expected a number as alpha of {layer}, got {alpha!r}."
             )
         return alpha / (math.sqrt(rank) if self.config.get("use_rslora") else rank)
 
@@ -227,3 +226,13 @@ class _Alphas:
             if re.match(rf"(.*\.)?({pattern})$", layer):
                 return value
         return self.config.get(name, default)
+
+
+def _described(path: Path) -> tuple[str, str]:
+    """The adapter in peft's words, as JSON, after the name of its source."""
+    tensors, config = PEFT
+    beside = path.with_name(config)
+    noted = file_metadata(path).get(METADATA)
+    if noted is None and path.name == tensors and beside.is_file():
+        return str(beside), beside.read_text(encoding="utf-8", errors="replace")
+    return f"{path}: metadata {METADATA}", "{}" if noted is None else noted

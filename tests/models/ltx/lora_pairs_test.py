@@ -115,6 +115,20 @@ def test_the_metadata_of_diffusers_scales_by_pattern(path, change, scales):
     assert_pairs(described(path, drawn(), CONFIG | change), drawn(), scales)
 
 
+def test_the_config_beside_a_file_of_peft_scales_by_pattern(tmp_path):
+    path = tmp_path / "adapter_model.safetensors"
+    plain = {k.removeprefix("transformer."): v for k, v in CONFIG.items()}
+    config = tmp_path / "adapter_config.json"
+    config.write_text(json.dumps(plain | {"peft_type": "LORA"}))
+    file = write(path, drawn(), prefix="base_model.model.")
+    assert_pairs(file, drawn(), {QUERY: 6 / 4, FIRST: 16 / 2, TIME: 6 / 2})
+    other = write(tmp_path / "other.safetensors", drawn())
+    assert_pairs(other, drawn())
+    config.write_text("{")
+    with pytest.raises(UserError, match=r"adapter_config\.json: "):
+        lora_pairs.read_pairs(path)
+
+
 def test_an_alpha_tensor_decides_over_the_metadata(path):
     more = {f"transformer.{QUERY}.alpha": np.full((), 2, np.float32)}
     file = described(path, drawn(), CONFIG, more=more)
@@ -181,7 +195,7 @@ def test_tensors_that_make_no_pairs_are_named(path, change, message):
     ("change", "message"),
     [
         ({"transformer.use_dora": True}, "use_dora"),
-        ({"transformer.rank_pattern": {}}, f"{QUERY} has rank 4, .* says 2"),
+        ({"transformer.rank_pattern": {}}, f"{QUERY} has rank 4, not 2"),
         ({"transformer.lora_alpha": "six"}, "a number as alpha of time_embed"),
     ],
 )
