@@ -76,12 +76,11 @@ class Layer(NamedTuple):
 
 
 def default_capacity(gaussians: int, grid: Grid) -> int:
-    """Slots per layer: few enough that little is sorted which is not there or not seen.
+    """Slots per layer such that most scenes are one layer.
 
-    A layer costs the same however full it is, so one that holds most scenes whole is
-    slower than several that are full.
+    A second one costs as much as the first, however few slots it holds.
     """
-    return min(gaussians * grid.tiles, max(4096, 2 * gaussians + 4 * grid.tiles))
+    return min(gaussians * grid.tiles, max(4096, 10 * gaussians + 20 * grid.tiles))
 
 
 def arrange(
