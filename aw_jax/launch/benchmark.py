@@ -9,6 +9,9 @@ may work for the same folder, as in `simulate`: --share=0/2 and --share=1/2. The
 python -m aw_jax.launch.restore --clips=DIR/clips --out=RESTORED
 python -m aw_jax.launch.evaluate --task=restoration --gt=DIR/clips --out=FIGURES
     --pred=RESTORED/restored
+
+Its clips have 33 frames. The shipped `ltx_tiny` was trained on 25 and refuses them:
+`restore` needs another --model for this set.
 """
 
 from functools import partial
