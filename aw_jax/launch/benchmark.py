@@ -11,7 +11,7 @@ python -m aw_jax.launch.evaluate --task=restoration --gt=DIR/clips --out=FIGURES
     --pred=RESTORED/restored
 
 Its clips have 33 frames. The shipped `ltx_tiny` was trained on 25 and refuses them:
-`restore` needs another --model for this set.
+`restore` needs other models for this set.
 """
 
 from functools import partial
