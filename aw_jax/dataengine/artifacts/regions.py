@@ -1,11 +1,12 @@
 """Where a scene breaks: mostly in a few spheres around visible surface points.
 
 Real damage is local, since views are missing somewhere. 70 % of the draws confine an
-edit to 1 to 4 spheres centred on surfaces that the clip shows; the others take the
-whole scene. A radius is a share of the distance that its surface is seen from, so that
+edit to 1 to 4 spheres centred on Gaussians that the clip shows; the others take the
+whole scene. A sphere holds Gaussians that fill a share of the clip's pixels, so that
 regions have a size in the picture: shares of the scene's scale, which is that of the
-cameras' path, left regions of a few pixels where a short path looks far. A stronger
-artifact spreads as far as a weak one: severity says how badly, not where.
+cameras' path, left a few pixels where a short path looks far, and shares of the depth
+nothing where large Gaussians are sparse. A stronger artifact spreads as far as a weak
+one: severity says how badly, not where.
 """
 
 import jax
@@ -18,52 +19,79 @@ from aw_jax.geometry.cameras import Cameras
 
 LOCAL = 0.7
 MOST = 4
-RADIUS = (0.15, 0.35)
-"""Of the depth; the picture of a camera with a field of view of 60 degrees is 1.15."""
+SHARE = (0.08, 0.25)
+"""Of what Gaussians fill of the clip: how much of it a sphere holds."""
+STEP = 0.1
+"""What depth may change by within three pixels of a surface (of the depth)."""
+SELDOM = 1e-6
+"""As likely is a pixel at an edge, for clips that have no other."""
 
 
 def region(
     subject: Subject, points: Float[Array, "n 3"], key: Key[Array, ""]
 ) -> Bool[Array, " n"]:
     """Which world points lie where an edit applies, one draw per key."""
-    f, y, x = surface_pixels(subject, named(key, "places"), count=MOST)
-    places, depths = _behind(subject, f, y, x), subject.clean.depth[f, y, x]
-    low, high = RADIUS
-    radii = jax.random.uniform(named(key, "radii"), (MOST,), minval=low, maxval=high)
+    places = surface_points(subject, named(key, "places"), count=MOST)
+    low, high = SHARE
+    shares = jax.random.uniform(named(key, "shares"), (MOST,), minval=low, maxval=high)
+    radii = jax.vmap(_radius, (None, 0, 0))(subject, places, shares)
     count = jax.random.randint(named(key, "count"), (), 1, MOST + 1)
-    radii = jnp.where(jnp.arange(MOST) < count, radii * depths, -1.0)
+    radii = jnp.where(jnp.arange(MOST) < count, radii, -1.0)
     gaps = jnp.linalg.norm(points[:, None] - places, axis=-1)
     everywhere = jax.random.uniform(named(key, "everywhere")) >= LOCAL
     return everywhere | jnp.any(gaps <= radii, axis=-1)
 
 
+def _radius(
+    subject: Subject, place: Float[Array, " 3"], share: Float[Array, ""]
+) -> Float[Array, ""]:
+    """Of the smallest sphere that holds so much of the clip's weight."""
+    gaps = jnp.linalg.norm(subject.splat.means - place, axis=-1)
+    order = jnp.argsort(gaps)
+    held = jnp.cumsum(subject.weight[order])
+    return gaps[order[jnp.searchsorted(held, share * held[-1])]]
+
+
 def surface_points(
     subject: Subject, key: Key[Array, ""], *, count: int
 ) -> Float[Array, "count 3"]:
-    """Random points on surfaces that the clip shows (world units), pixel by pixel."""
-    return _behind(subject, *surface_pixels(subject, key, count=count))
+    """Centres of random Gaussians (world units), as likely as the clip shows them.
+
+    What a pixel's depth leads to is often empty air: at a silhouette, and wherever
+    matter is translucent, it is a mean of what is nearer and what is farther.
+    """
+    return subject.splat.means[_draw(subject.weight, key, count)]
 
 
 def surface_pixels(
     subject: Subject, key: Key[Array, ""], *, count: int
 ) -> tuple[Int[Array, " count"], Int[Array, " count"], Int[Array, " count"]]:
-    """Frame, row and column of random pixels of the clip, as likely as covered."""
-    covered = jnp.cumsum(subject.clean.alpha.ravel())
-    lots = jax.random.uniform(key, (count,)) * covered[-1]
-    at = jnp.minimum(jnp.searchsorted(covered, lots), covered.size - 1)
+    """Frame, row and column of random pixels of the clip, as likely as covered.
+
+    Where the clip has a smooth surface, none lies elsewhere.
+    """
+    smooth = jnp.where(_smooth(subject.clean.depth), 1.0, SELDOM)
+    at = _draw((subject.clean.alpha * smooth).ravel(), key, count)
     f, y, x = jnp.unravel_index(at, subject.clean.alpha.shape)
     return f, y, x
 
 
-def _behind(
-    subject: Subject,
-    f: Int[Array, " n"],
-    y: Int[Array, " n"],
-    x: Int[Array, " n"],
-) -> Float[Array, "n 3"]:
-    """The surface points that pixels of the clip show."""
-    pixels = jnp.stack([x, y], axis=-1) + 0.5
-    return unproject(subject.cameras[f], pixels, subject.clean.depth[f, y, x])
+def _smooth(depth: Float[Array, "f h w"]) -> Bool[Array, "f h w"]:
+    """Where depth is almost that of the pixels around: not at a silhouette."""
+    extreme = lambda start, pick: jax.lax.reduce_window(
+        depth, start, pick, (1, 3, 3), (1, 1, 1), "SAME"
+    )
+    spread = extreme(-jnp.inf, jax.lax.max) - extreme(jnp.inf, jax.lax.min)
+    return spread <= STEP * depth
+
+
+def _draw(
+    likely: Float[Array, " n"], key: Key[Array, ""], count: int
+) -> Int[Array, " count"]:
+    """Random places in `likely`, each as likely as it says."""
+    heap = jnp.cumsum(likely)
+    lots = jax.random.uniform(key, (count,)) * heap[-1]
+    return jnp.minimum(jnp.searchsorted(heap, lots), likely.size - 1)
 
 
 def unproject(

@@ -29,6 +29,8 @@ class Subject:
     """Along the clip, colors in [0, 1]."""
     seen: Rendering
     """From the views."""
+    weight: Float[Array, " g"]
+    """Pixels that each Gaussian fills along the clip: the sum of its shares of them."""
     spacing: Float[Array, " g"]
     """Median distance of each Gaussian's centre to its three nearest (world units)."""
     extent: Float[Array, ""]
@@ -57,6 +59,7 @@ def subject(splat: Splat, cameras: Cameras, views: Cameras) -> Subject:
         views=views,
         clean=_seen(splat, cameras),
         seen=_seen(splat, views),
+        weight=_weight(splat, cameras),
         spacing=jnp.asarray(_spacing(np.asarray(splat.means)), jnp.float32),
         extent=jnp.asarray(scene_scale(views), jnp.float32),
     )
@@ -77,6 +80,18 @@ def _seen(splat: Splat, cameras: Cameras) -> Rendering:
         depth=seen.depth,
         stats=seen.stats,
     )
+
+
+@jax.jit
+def _weight(splat: Splat, cameras: Cameras) -> Float[Array, " g"]:
+    """What each tag adds to the sum of `render`'s tagged pixels, linear in tags."""
+
+    def total(tags: Float[Array, " g"]) -> Float[Array, ""]:
+        tagged = render(splat, cameras, tagged=tags).tagged
+        assert tagged is not None
+        return jnp.sum(tagged)
+
+    return jax.grad(total)(jnp.zeros(len(splat.means)))
 
 
 def _spacing(means: Float[np.ndarray, "g 3"]) -> Float[np.ndarray, " g"]:
