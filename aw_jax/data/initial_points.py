@@ -7,7 +7,7 @@
 
 Points at random fill up what is found to a least number. They lie inside the training
 views' frusta, at the depths of the points found or, where these are too few, around the
-place the cameras look at. What a mask blackens gives no point but these.
+place the cameras look at. What a mask blackens gives no point of any kind.
 """
 
 from collections.abc import Iterable, Sequence
