@@ -8,8 +8,9 @@ same points. Photos are undistorted and have the size `fit` works at. Options ar
 of `aw_jax.launch.fit`: --config.split, .photos and .points, --config.seed of points at
 random, and --config.kept for its --points.
 
-Train any peer on all of OUT, with no split of its own; render OUT/test; name the frames
-as OUT/test/images are, and score them like the frames/final of our `fit`:
+Train any peer on all of OUT, with no split of its own. scripts/score_splat.py measures
+its splat as `fit` does ours. Or let it render OUT/test, name the frames as those of
+OUT/test/images are, and score them like the frames/final of our `fit`:
 
 python -m aw_jax.launch.evaluate --task=reconstruction --out=DIR --pred=FRAMES
     --gt=OUT/test/images --config.masks=OUT/test/masks
