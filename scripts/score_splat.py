@@ -33,21 +33,16 @@ def score(splat: Path, scene: Path, config: FitRunConfig) -> dict[str, Any]:
     return {**capture.told, "final": final, "gaussians": len(gaussians.means)}
 
 
-def main(arguments: list[str]) -> int:
-    """The exit code: 2 after a user's error, told in one line."""
-    try:
-        places, wanted = overrides.take(arguments)
-        if len(places) != 2:
-            raise UserError(
-                f"expected SPLAT SCENE, got {' '.join(places) or 'nothing'}."
-            )
-        splat, scene = map(Path, places)
-        print(json.dumps(score(splat, scene, overrides.apply(FitRunConfig(), wanted))))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+def main(arguments: list[str]) -> None:
+    places, wanted = overrides.take(arguments)
+    if len(places) != 2:
+        raise UserError(f"expected SPLAT SCENE, got {' '.join(places) or 'nothing'}.")
+    splat, scene = map(Path, places)
+    print(json.dumps(score(splat, scene, overrides.apply(FitRunConfig(), wanted))))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"error: {error}")
