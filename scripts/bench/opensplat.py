@@ -8,12 +8,12 @@ no densification: a step of either is render, loss, gradients and Adam for as ma
 Gaussians. What starting and writing cost falls out: a run of OpenSplat of --short steps
 is taken from one of --long steps. Turns are interleaved. The last line is JSON.
 
-Run on desk (385 wide, 10,302 points, two cores) against two CPU builds, by GCC 12 at -O3
-with torch 2.13, cut to what reads COLMAP's folders:
+Run on desk (385 wide, 10,302 points, two cores) against two CPU builds, by GCC 12 at
+-O3 with torch 2.13, cut to what COLMAP's folders need:
 
     1.1     pierotofy/OpenSplat with gsplat_cpu.cpp of 0aca3f0: one thread composites
-    newest  the same, composited by the threads of WebODM/OpenSplat 1c99812, with the
-            fused loss of f038330
+    newest  the same, composited by the threads of WebODM/OpenSplat 1c99812 and with
+            that repository's fused loss
 
 The newest took half the time of 1.1: a ratio means nothing without the build it is to.
 """
