@@ -16,8 +16,8 @@ Run on desk (385 wide, 10,302 points, two cores) against two CPU builds, by GCC 
             that repository's fused loss
 
 The newest took half the time of 1.1: a ratio means nothing without the build it is to.
-With this torch 1.1 sorts by wrong depths unless camDepths is made contiguous (the newest
-does): its splats then look right in OpenSplat alone, and a step takes a little longer.
+With this torch 1.1 sorts by wrong depths unless camDepths is made contiguous, as the
+newest does: its splats look right in OpenSplat alone, and a step takes a little longer.
 """
 
 import argparse
