@@ -5,11 +5,12 @@ python scripts/prepare_colmap.py SCENE OUT [--config.split.protocol=ratio ...]
 OUT holds the training views (images, masks where there are any, sparse/0 with PINHOLE
 cameras and the points a fit of ours starts from), OUT/test the held-out ones with the
 same points. Photos are undistorted and have the size `fit` works at. Options are those
-of `aw_jax.launch.fit`: --config.split, .photos and .points, and --config.seed of points
-at random.
+of `aw_jax.launch.fit`: --config.split, .photos and .points, --config.seed of points at
+random, and --config.kept for its --points.
 
-Train any peer on all of OUT, with no split of its own; render OUT/test; name the frames
-as OUT/test/images are, and score them like the frames/final of our `fit`:
+Train any peer on all of OUT, with no split of its own. scripts/score_splat.py measures
+its splat as `fit` does ours. Or let it render OUT/test, name the frames as those of
+OUT/test/images are, and score them like the frames/final of our `fit`:
 
 python -m aw_jax.launch.evaluate --task=reconstruction --out=DIR --pred=FRAMES
     --gt=OUT/test/images --config.masks=OUT/test/masks
@@ -40,6 +41,8 @@ class PrepareConfig:
     photos: PhotoSize = PhotoSize(max_side=800)
     points: InitialPointsConfig = InitialPointsConfig()
     seed: int = 0
+    kept: str | None = None
+    """A file that triangulated points are read from, and first put into."""
 
 
 def prepare(scene_path: str, out: Path, config: PrepareConfig) -> None:
@@ -53,7 +56,9 @@ def prepare(scene_path: str, out: Path, config: PrepareConfig) -> None:
     scene = load_scene(scene_path)
     scene = scene if config.photos.use_masks else scene.without_masks()
     sides = split(scene, config.split)
-    points = initial_points(scene, sides.train, config.points, seed=config.seed)
+    kept = None if config.kept is None else Path(config.kept)
+    seed, train = config.seed, sides.train
+    points = initial_points(scene, train, config.points, seed=seed, kept=kept)
     write_colmap(out, scene.named(sides.train), config.photos, points)
     test = scene.named(sides.test)
     write_colmap(out / "test", test, config.photos, points, measured=True)

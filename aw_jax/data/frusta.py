@@ -1,10 +1,11 @@
-"""Random points in what a set of cameras sees."""
+"""Random points in what a set of cameras sees and their masks let through."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from aw_jax.core.arrays import Float
+from aw_jax.data.photos import load_photo
 from aw_jax.data.views import View
 
 _ENOUGH = 50  # points, before their depths say more than the poses
@@ -24,7 +25,8 @@ def sample_frusta(
     """World points at random pixels of random views, log-uniform in depth.
 
     Args:
-        views: The cameras; pixels are taken on the pinhole image.
+        views: The cameras; pixels are taken on the pinhole image. Where a view has a
+            mask, only those that count are.
         count: How many.
         around: Points known of the place; the depths the views see them at are kept to.
         seed: Of this draw.
@@ -37,8 +39,20 @@ def sample_frusta(
     points = np.empty((count, 3))
     for index, view in enumerate(views):
         mine = which == index
-        points[mine] = _at(view, pixel[mine], depth[mine])
+        points[mine] = _at(view, _counting(view, pixel[mine]), depth[mine])
     return points
+
+
+def _counting(view: View, pixel: Float[np.ndarray, "q 2"]) -> Float[np.ndarray, "q 2"]:
+    """Uniform positions (as parts of width and height), now uniform on what counts."""
+    if view.mask_path is None or not len(pixel):
+        return pixel
+    known = load_photo(view).known
+    rows, columns = np.nonzero(known)
+    nth = pixel[:, 0] * len(rows)
+    cell = nth.astype(int)
+    x, y = columns[cell] + nth - cell, rows[cell] + pixel[:, 1]
+    return np.column_stack([x, y]) / known.shape[::-1]
 
 
 def _at(

@@ -7,11 +7,12 @@
 
 Points at random fill up what is found to a least number. They lie inside the training
 views' frusta, at the depths of the points found or, where these are too few, around the
-place the cameras look at. What a mask blackens gives no point but these.
+place the cameras look at. What a mask blackens gives no point of any kind.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -19,11 +20,10 @@ import numpy as np
 from aw_jax.core.arrays import Bool, Float
 from aw_jax.core.errors import UserError
 from aw_jax.data.frusta import sample_frusta
+from aw_jax.data.kept_points import Points, triangulated
 from aw_jax.data.photos import load_photo
 from aw_jax.data.triangulation import TriangulationConfig, triangulate
 from aw_jax.data.views import Scene, View
-
-Points = tuple[Float[np.ndarray, "p 3"], Float[np.ndarray, "p 3"]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +57,30 @@ class InitialPoints:
 
 
 def initial_points(
-    scene: Scene, train: Sequence[str], config: InitialPointsConfig, *, seed: int
+    scene: Scene,
+    train: Sequence[str],
+    config: InitialPointsConfig,
+    *,
+    seed: int,
+    kept: Path | None = None,
 ) -> InitialPoints:
     """Points for a fit to the views named in `train`; no other photo is read.
 
+    Args:
+        scene: the capture.
+        train: names of its views.
+        config: the protocol.
+        seed: of the points at random.
+        kept: a file that triangulated points are read from, and first put into.
+
     Raises:
-        UserError: `filter` without a model that says which photo sees which point.
+        UserError: `filter` without a model that says which photo sees which point, or
+            `kept` holds points of other photos.
     """
     views = scene.named(train)
-    if config.protocol == "triangulate":
+    if config.protocol == "triangulate" and kept is not None:
+        positions, colors = triangulated(views, config.triangulation, kept)
+    elif config.protocol == "triangulate":
         positions, colors = triangulate(views, config.triangulation)
     elif config.protocol == "filter":
         positions, colors = _seen_by(scene, train)

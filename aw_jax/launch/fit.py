@@ -2,6 +2,7 @@
 
 python -m aw_jax.launch.fit --scene=DIR --out=DIR
 
+--points=FILE                        triangulated once for all runs that name this file
 --config.fit.densify=mcmc            relocate Gaussians instead of cloning and pruning
 --config.fit.densify.cap=N           ... and have no more than N of them
 --config.fit.correct_exposures=true  learn the exposure of every photo
@@ -10,6 +11,7 @@ python -m aw_jax.launch.fit --scene=DIR --out=DIR
 """
 
 import shutil
+from pathlib import Path
 
 import jax
 from absl import flags
@@ -29,6 +31,7 @@ from aw_jax.splat import fit
 from aw_jax.splat.ply import save_ply
 
 flags.DEFINE_string("scene", None, "Folder of a capture.")
+flags.DEFINE_string("points", None, "A file that keeps triangulated points (.npz).")
 
 
 def run(config: FitRunConfig, folder: RunFolder) -> None:
@@ -40,8 +43,9 @@ def run(config: FitRunConfig, folder: RunFolder) -> None:
     capture = load_capture(app.existing("scene"), config.split, config.photos)
     folder.begin()
     with phases("init"):
+        kept = None if app.FLAGS.points is None else Path(app.FLAGS.points)
         start, told = find_start(
-            capture, config.points, seed=seed, file=work / "points.npz"
+            capture, config.points, seed=seed, file=work / "points.npz", kept=kept
         )
     with phases("fit"), progress("fit", config.fit.steps) as bar:
         state = fit_to(

@@ -73,6 +73,7 @@ def find_start(
     seed: int,
     file: Path,
     splat: Splat | None = None,
+    kept: Path | None = None,
 ) -> tuple[Start, dict[str, Any]]:
     """The start of a fit, and what metrics.json says of it.
 
@@ -82,11 +83,13 @@ def find_start(
         seed: of points at random.
         file: keeps the points, so that a resumed run does not look for them again.
         splat: what to start from instead.
+        kept: keeps the points that were triangulated, for other runs too.
     """
     if splat is not None:
         return Start(splat=splat), {"init": {"protocol": "splat"}}
     if not file.exists():
-        found = initial_points(capture.scene, capture.split.train, config, seed=seed)
+        scene, train = capture.scene, capture.split.train
+        found = initial_points(scene, train, config, seed=seed, kept=kept)
         with atomic.replacing(file) as aside:
             np.savez(aside, **dataclasses.asdict(found))
     with np.load(file) as stored:

@@ -3,9 +3,10 @@
   python scripts/bench/fit.py --out DIR [--scenes fox,desk] [--seeds 3] [--steps 7000]
 
 Every fit is one call of the launcher, with all training views and points of their own
-matches; MCMC may have as many Gaussians as adaptive control ended with, of the same
-seed. A fit that is there is not made again, and one that was stopped goes on. The last
-line is JSON: means over seeds, and `mcmc_minus_adc` in dB.
+matches, which DIR/points keeps: photos are matched once a scene. MCMC may have as many
+Gaussians as adaptive control ended with, of the same seed. A fit that is there is not
+made again, and one that was stopped goes on. The last line is JSON: means over seeds,
+and `mcmc_minus_adc` in dB.
 """
 
 import argparse
@@ -30,7 +31,8 @@ def fitted(scene: str, out: Path, seed: int, options: list[str]) -> dict[str, fl
     if not metrics.is_file():
         command = [sys.executable, "-m", "aw_jax.launch.fit"]
         given = [f"--scene={SCENES / scene}", f"--out={out}", f"--seed={seed}"]
-        subprocess.run([*command, *given, *SIZES[scene], *options], check=True)
+        given += [f"--points={out.parent / 'points' / scene}.npz", *SIZES[scene]]
+        subprocess.run([*command, *given, *options], check=True)
     told = json.loads(metrics.read_text())
     return {
         "psnr": told["final"]["psnr"],

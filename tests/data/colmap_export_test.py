@@ -1,11 +1,13 @@
 """A prepared folder holds what we fit to: same cameras, pixels, masks and points."""
 
 import dataclasses
+import json
 import runpy
 import shutil
 from pathlib import Path
 
 import cv2
+import jax.numpy as jnp
 import numpy as np
 import pycolmap
 import pytest
@@ -17,8 +19,10 @@ from aw_jax.data.photos import PhotoSize, load_photo
 from aw_jax.data.scenes import load_scene
 from aw_jax.data.splits import SplitConfig, split
 from aw_jax.data.views import file_stem
+from aw_jax.splat.gaussians import Splat
+from aw_jax.splat.ply import save_ply
 
-SCRIPT = Path(__file__).parents[2] / "scripts/prepare_colmap.py"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 SMALL = PhotoSize(max_side=96)
 
 
@@ -95,7 +99,7 @@ def test_names_become_flat_and_stay_apart(plane_folder, tmp_path):
 
 @pytest.fixture(scope="module")
 def main():
-    return runpy.run_path(str(SCRIPT))["main"]
+    return runpy.run_path(str(SCRIPTS / "prepare_colmap.py"))["main"]
 
 
 SPLIT = ("--config.split.views=3", "--config.split.protocol=views")
@@ -146,3 +150,31 @@ def test_real_captures_are_read_back(name, real_scene, tmp_path):
     write_colmap(tmp_path / "out", views, size, cloud())
     # a quaternion holds a rotation; what fox stores is one to eight digits
     check_same(load_scene(tmp_path / "out"), views, size, rigid=1e-7)
+
+
+def test_a_peers_splat_is_scored_on_the_held_out_views(masked, tmp_path, capsys):
+    """One that shows nothing is black; what a mask blackens counts as right."""
+    score = runpy.run_path(str(SCRIPTS / "score_splat.py"))["main"]
+    behind = Splat(
+        means=jnp.full((5, 3), -1e3),
+        log_scales=jnp.zeros((5, 3)),
+        quats=jnp.ones((5, 4)),
+        logit_opacities=jnp.zeros(5),
+        sh=jnp.ones((5, 1, 3)),
+    )
+    save_ply(tmp_path / "peer.ply", behind)
+    options = (*SPLIT, "--config.split.test_every=2", "--config.photos.max_side=96")
+    places = (str(tmp_path / "peer.ply"), str(masked))
+    score([*places, *options, "--config.metrics.lpips_net=none"])
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    scene = load_scene(masked)
+    sides = split(scene, SplitConfig(protocol="views", views=3, test_every=2))
+    photos = [load_photo(view, SMALL) for view in scene.named(sides.test)]
+    wrong = [np.where(p.masked[..., None], 0, p.image) ** 2 for p in photos]
+    psnr = np.mean([-10 * np.log10(np.mean(square)) for square in wrong])
+    assert told["views"]["test"] == list(sides.test)
+    assert told["masks"]["test"] == 1
+    assert told["final"]["psnr"] == pytest.approx(psnr, abs=0.01)
+    assert told["gaussians"] == 5
+    with pytest.raises(UserError, match="expected SPLAT SCENE"):
+        score([places[0]])

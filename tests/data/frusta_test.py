@@ -1,7 +1,9 @@
 """Where random points fall when the poses say little."""
 
+import dataclasses
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -69,3 +71,31 @@ def test_few_known_points_are_not_trusted(parallel):
 def test_the_same_seed_draws_the_same_points(parallel):
     np.testing.assert_array_equal(depths(parallel), depths(parallel))
     assert not np.array_equal(depths(parallel), depths(parallel, seed=1))
+
+
+def test_no_point_falls_on_what_a_mask_blackens(tmp_path):
+    used = np.zeros((48, 64), np.uint8)
+    used[5:20, 40:] = used[30, 3] = 255
+    photo, mask = tmp_path / "a.png", tmp_path / "mask.png"
+    cv2.imwrite(str(photo), np.zeros((48, 64, 3), np.uint8))
+    cv2.imwrite(str(mask), used)
+    masked = dataclasses.replace(view((1, 2, 3)), image_path=photo, mask_path=mask)
+    points = sample_frusta([masked], 4000, around=NOTHING, seed=0)
+    local = points - masked.center
+    x, y = (local @ masked.intrinsics.T / local[:, 2:])[:, :2].T
+    counts = np.zeros((48, 64))
+    np.add.at(counts, (y.astype(int), x.astype(int)), 1)
+    assert np.all(counts[used == 0] == 0)
+    assert np.all(counts[used > 0] > 0)  # 11 a pixel are expected
+    assert np.abs(np.mean([x % 1, y % 1], axis=-1) - 0.5).max() < 0.02
+
+
+def test_a_mask_leaves_the_points_of_other_views_alone(parallel, tmp_path):
+    photo = tmp_path / "white.png"
+    cv2.imwrite(str(photo), np.full((48, 64), 255, np.uint8))
+    first = dataclasses.replace(parallel[0], image_path=photo, mask_path=photo)
+    plain = sample_frusta(parallel, 400, around=NOTHING, seed=0)
+    masked = sample_frusta([first, *parallel[1:]], 400, around=NOTHING, seed=0)
+    same = np.all(plain == masked, axis=-1)
+    theirs = np.random.default_rng(0).integers(3, size=400) != 0
+    np.testing.assert_array_equal(same, theirs)
