@@ -28,7 +28,7 @@ from aw_jax.dataengine.stages import Stages
 from aw_jax.splat.fit import FitDiverged
 
 SCENES = SimulationConfig(
-    frames=33,
+    frames=25,
     width=96,
     height=96,
     clean="fit",
@@ -36,7 +36,8 @@ SCENES = SimulationConfig(
     broken=1,
     plan=PlanConfig(attempts=8),
 )
-"""Clean is the dense fit's render, so that the artifacts alone are what is wrong."""
+"""Clean is the dense fit's render, so that the artifacts alone are what is wrong; 25
+frames, as the models of `configs/ltx_tiny` take."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

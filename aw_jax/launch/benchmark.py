@@ -10,8 +10,7 @@ python -m aw_jax.launch.restore --clips=DIR/clips --out=RESTORED
 python -m aw_jax.launch.evaluate --task=restoration --gt=DIR/clips --out=FIGURES
     --pred=RESTORED/restored
 
-Its clips have 33 frames. The shipped `ltx_tiny` was trained on 25 and refuses them:
-`restore` needs other models for this set.
+Its clips have 25 frames, as the shipped `ltx_tiny` was trained on.
 """
 
 from functools import partial
