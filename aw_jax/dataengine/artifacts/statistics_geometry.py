@@ -27,9 +27,15 @@ LIGHT = 1e-3
 
 
 def floaters(seen: Seen) -> float:
-    """Share of pixels in which something hangs before the surface."""
+    """Share of pixels in which something hangs before the surface.
+
+    It is nearer than all that the clean frame shows around: where two surfaces meet on
+    the screen, a little of the nearer one more is no floater.
+    """
     covered = seen.clean_alpha > 0.5
-    return float(np.mean(covered & (seen.broken_depth < NEARER * seen.clean_depth)))
+    depth = np.where(seen.clean_depth > 0, seen.clean_depth, np.inf)
+    around = ndimage.minimum_filter(depth, size=(1, AROUND, AROUND))
+    return float(np.mean(covered & (seen.broken_depth < NEARER * around)))
 
 
 def dilation(seen: Seen) -> float:

@@ -46,6 +46,18 @@ def test_floaters_are_the_share_of_nearer_pixels(same):
     )
 
 
+def test_a_silhouette_a_little_off_is_no_floater(same):
+    step = lambda at: np.where(np.arange(32) < at, 2.0, 4.0) * np.ones((2, 32, 1))
+    edge = replace(same, clean_depth=step(10))
+    assert statistics.floaters(replace(edge, broken_depth=step(12))) == 0
+    # what is more than half of `AROUND` out: 4 of 6 columns
+    assert statistics.floaters(replace(edge, broken_depth=step(16))) == pytest.approx(
+        4 / 32
+    )
+    void = replace(same, clean_depth=step(10) - 2.0)
+    assert statistics.floaters(replace(void, broken_depth=same.clean_depth / 3)) > 0
+
+
 def test_cracks_are_what_is_open_or_shows_what_is_behind(same):
     void = replace(same, broken_alpha=_quarter(same.broken_alpha, 0.2))
     assert statistics.cracks(void) == pytest.approx(0.25 * 0.7 / 0.9)
