@@ -27,9 +27,15 @@ LIGHT = 1e-3
 
 
 def floaters(seen: Seen) -> float:
-    """Share of pixels in which something hangs before the surface."""
+    """Share of pixels in which something hangs before the surface.
+
+    It is nearer than all that the clean frame shows around: where two surfaces meet on
+    the screen, a little of the nearer one more is no floater.
+    """
     covered = seen.clean_alpha > 0.5
-    return float(np.mean(covered & (seen.broken_depth < NEARER * seen.clean_depth)))
+    depth = np.where(seen.clean_depth > 0, seen.clean_depth, np.inf)
+    around = ndimage.minimum_filter(depth, size=(1, AROUND, AROUND))
+    return float(np.mean(covered & (seen.broken_depth < NEARER * around)))
 
 
 def dilation(seen: Seen) -> float:
@@ -43,19 +49,15 @@ def dilation(seen: Seen) -> float:
 
 
 def needles(seen: Seen) -> float:
-    """How streaky the change is: sqrt(l1) - sqrt(l2), mean of its largest twentieth.
+    """How streaky the change is where detail is put in, less where it is taken out.
 
-    l1 >= l2 are the eigenvalues of the structure tensor of broken - clean, in
-    (grey levels in [0, 1] a pixel) squared. As much change as edges leave that lie
-    `SLIP` off is none: two fits to the same photos differ by streaks along edges.
+    Spikes are drawn over what is there. Edges that are blurred, moved or hidden change
+    in streaks as well, but the old edge goes: mean of the largest twentieth of each.
     """
-    broken, clean = (x.mean(axis=-1) for x in (seen.broken, seen.clean))
-    y, x = np.gradient(_less(broken - clean, SLIP * _slope(clean)), axis=(1, 2))
-    yy, yx, xx = (coarse(v[..., None])[..., 0] for v in (y * y, y * x, x * x))
-    middle, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, yx)
-    small = np.sqrt(np.maximum(middle - half, 0))
-    streaky = np.sqrt(middle + half) - small
-    return float(np.mean(streaky[streaky >= np.quantile(streaky, STREAKIEST)]))
+    streaks, clean, broken = _streaks(seen), detail(seen.clean), detail(seen.broken)
+    gained = np.clip((broken - clean) / (broken + LIGHT), 0, 1)
+    lost = np.clip((clean - broken) / (clean + LIGHT), 0, 1)
+    return _largest(streaks * gained) - _largest(streaks * lost)
 
 
 def cracks(seen: Seen) -> float:
@@ -69,6 +71,25 @@ def cracks(seen: Seen) -> float:
     around = ndimage.maximum_filter(seen.clean_depth, size=(1, AROUND, AROUND))
     behind = seen.broken_depth > FARTHER * around
     return float(np.mean(covered * np.maximum(opened, behind)))
+
+
+def _streaks(seen: Seen) -> Float[np.ndarray, "f h w"]:
+    """How much the change around a pixel is in one direction: sqrt(l1) - sqrt(l2).
+
+    l1 >= l2 are the eigenvalues of the structure tensor of broken - clean, in
+    (grey levels in [0, 1] a pixel) squared. As much change as edges leave that lie
+    `SLIP` off is none: two fits to the same photos differ by streaks along edges.
+    """
+    broken, clean = (x.mean(axis=-1) for x in (seen.broken, seen.clean))
+    y, x = np.gradient(_less(broken - clean, SLIP * _slope(clean)), axis=(1, 2))
+    yy, yx, xx = (coarse(v[..., None])[..., 0] for v in (y * y, y * x, x * x))
+    middle, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, yx)
+    return np.sqrt(middle + half) - np.sqrt(np.maximum(middle - half, 0))
+
+
+def _largest(x: Float[np.ndarray, "f h w"]) -> float:
+    """Mean of the largest twentieth."""
+    return float(np.mean(x[x >= np.quantile(x, STREAKIEST)]))
 
 
 def _less(

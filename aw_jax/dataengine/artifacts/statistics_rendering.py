@@ -36,7 +36,8 @@ def aliasing(seen: Seen) -> float:
     """
     change = _change(seen)
     fine = change - coarse(change, BLOCK)
-    return float(np.mean([np.mean(_unsteady(seen, fine, later)) for later in LATER]))
+    found = [_unsteady(seen, fine, later) for later in LATER]
+    return float(np.mean([np.mean(gap / (share + LIGHT)) for gap, share in found]))
 
 
 def blurring(seen: Seen) -> float:
@@ -47,8 +48,11 @@ def blurring(seen: Seen) -> float:
 
 
 def popping(seen: Seen) -> float:
-    """The largest coarse change from one frame to the next, mean over its pixels."""
-    return float(np.max(_unsteady(seen, coarse(_change(seen)))))
+    """The largest coarse change from one frame to the next, mean over the picture.
+
+    What is not seen again counts as steady: a few pixels make no frame pop.
+    """
+    return float(np.max(_unsteady(seen, coarse(_change(seen)))[0]))
 
 
 def ghosting(seen: Seen) -> float:
@@ -126,14 +130,18 @@ def _explained(
 
 def _unsteady(
     seen: Seen, change: Float[np.ndarray, "f h w 3"], later: int = 1
-) -> Float[np.ndarray, " e"]:
-    """Mean |change `later` frames on - change here|, for every frame that has such."""
-    found = []
+) -> tuple[Float[np.ndarray, " e"], Float[np.ndarray, " e"]]:
+    """Mean |change `later` frames on - change here|, for every frame that has such.
+
+    Over the picture, 0 where the surface is not seen again; and the share that is.
+    """
+    gaps, shares = [], []
     for frame in range(len(change) - later):
         column, row, same = _seen_again(seen, frame, frame + later)
         gap = np.abs(change[frame + later][row, column] - change[frame]).mean(axis=-1)
-        found.append(np.sum(gap * same) / (np.sum(same) + LIGHT))
-    return np.array(found)
+        gaps.append(np.mean(gap * same))
+        shares.append(np.mean(same))
+    return np.array(gaps), np.array(shares)
 
 
 def _seen_again(

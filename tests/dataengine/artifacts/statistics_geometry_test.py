@@ -46,6 +46,18 @@ def test_floaters_are_the_share_of_nearer_pixels(same):
     )
 
 
+def test_a_silhouette_a_little_off_is_no_floater(same):
+    step = lambda at: np.where(np.arange(32) < at, 2.0, 4.0) * np.ones((2, 32, 1))
+    edge = replace(same, clean_depth=step(10))
+    assert statistics.floaters(replace(edge, broken_depth=step(12))) == 0
+    # what is more than half of `AROUND` out: 4 of 6 columns
+    assert statistics.floaters(replace(edge, broken_depth=step(16))) == pytest.approx(
+        4 / 32
+    )
+    void = replace(same, clean_depth=step(10) - 2.0)
+    assert statistics.floaters(replace(void, broken_depth=same.clean_depth / 3)) > 0
+
+
 def test_cracks_are_what_is_open_or_shows_what_is_behind(same):
     void = replace(same, broken_alpha=_quarter(same.broken_alpha, 0.2))
     assert statistics.cracks(void) == pytest.approx(0.25 * 0.7 / 0.9)
@@ -77,9 +89,19 @@ def test_needles_are_lines_and_not_discs(same):
     assert found[0] > 2 * found[1] > 0
 
 
-def test_an_edge_a_little_off_is_no_needle(same):
+def test_an_edge_a_little_off_is_no_streak(same):
     off = lambda x: ndimage.shift(same.clean, (0, 0, x, 0), order=1, mode="nearest")
     little, more = (
-        statistics.needles(replace(same, broken=off(x))) for x in (0.3, 1.5)
+        statistics._streaks(replace(same, broken=off(x))).mean() for x in (0.3, 1.5)
     )
     assert little < 0.1 * more
+
+
+def test_streaks_of_an_edge_that_goes_are_none_of_a_needle(same):
+    edge = 0.2 + 0.6 * (np.arange(32) > 15) * np.ones((2, 32, 1))
+    edge = np.repeat(edge[..., None], 3, axis=-1).astype(np.float32)
+    soft = ndimage.gaussian_filter(edge, (0, 0, 3, 0))
+    blurred = replace(same, clean=edge, broken=soft)
+    assert statistics._streaks(blurred).max() > 0.02
+    assert statistics.needles(blurred) < 0
+    assert statistics.needles(replace(same, clean=soft, broken=edge)) > 0

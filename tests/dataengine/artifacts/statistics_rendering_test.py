@@ -105,8 +105,21 @@ def test_one_flash_pops_as_much_as_many(wall):
     once[4] += 0.1
     often[::2] += 0.1
     once, often = (rendering.popping(replace(wall, broken=x)) for x in (once, often))
-    assert once == pytest.approx(0.1, rel=1e-4)
+    # of `STEP` columns the surface is not seen again
+    assert once == pytest.approx(0.1 * (SIZE - STEP) / SIZE, rel=1e-4)
     assert often == pytest.approx(once, rel=1e-4)
+
+
+def test_where_little_is_seen_again_little_pops(wall):
+    flash = wall.clean.copy()
+    flash[2] += 0.1
+    hidden = wall.clean_depth * np.array([1, 1, 2, 1, 1], np.float32)[:, None, None]
+    hidden[2, :4] = DEPTH
+    whole, tenth = (
+        rendering.popping(replace(wall, broken=flash, clean_depth=depth))
+        for depth in (wall.clean_depth, hidden)
+    )
+    assert tenth == pytest.approx(0.1 * whole, rel=0.1)
 
 
 def test_blurring_is_the_share_of_lost_detail(wall):
