@@ -28,24 +28,22 @@ def attend(
 ) -> Float[Array, "b m k e"]:
     """Softmax(q k / sqrt(e)) v over the first `lengths` keys (all by default)."""
     if kernel == "auto":
-        kernel = _pick(q, k, lengths)
+        kernel = _pick(q, k)
     if kernel == "plain":
         return plain_attention(q, k, v, lengths=lengths)
     if kernel == "rows":
-        if lengths is not None:
-            raise ValueError("kernel 'rows' takes no lengths; use 'plain' or 'xla'.")
-        return row_attention(q, k, v)
+        return row_attention(q, k, v, lengths)
     fused: Literal["xla", "cudnn"] = "cudnn" if kernel == "cudnn" else "xla"
     return jax.nn.dot_product_attention(
         q, k, v, key_value_seq_lengths=lengths, implementation=fused
     )
 
 
-def _pick(q: Array, k: Array, lengths: Array | None) -> Kernel:
+def _pick(q: Array, k: Array) -> Kernel:
     if jax.default_backend() == "gpu":
         half = q.dtype in (jnp.bfloat16, jnp.float16)
         return "cudnn" if half and q.shape[-1] % 8 == 0 else "xla"
-    if lengths is not None or q.shape[1] * k.shape[1] <= _SMALL:
+    if q.shape[1] * k.shape[1] <= _SMALL:
         return "plain"
     return "rows" if jax.default_backend() == "cpu" else "xla"
 

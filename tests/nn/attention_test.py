@@ -18,15 +18,19 @@ def drawn(m, n, e=8, seed=0):
     return [jax.random.normal(k, s) for k, s in zip(keys, shapes, strict=True)]
 
 
-# Two full blocks; two of which the last is filled up.
-@pytest.mark.parametrize(("m", "n"), [(2 * ROWS, 12), (ROWS + 45, 40)])
-def test_rows_equal_the_definition_with_gradients(m, n):
+# Two full blocks; two of which the last is filled up; all keys, or not.
+@pytest.mark.parametrize(("m", "n"), [(96, 12), (61, 40)])
+@pytest.mark.parametrize("lengths", [None, (9, 4)])
+def test_rows_equal_the_definition_with_gradients(m, n, lengths, monkeypatch):
+    monkeypatch.setattr(row_attention, "ROWS", 48)
+    monkeypatch.setattr(row_attention, "SCORES", 0)
     q, k, v, weight = drawn(m, n)
+    lengths = None if lengths is None else jnp.array(lengths)
 
     @functools.partial(jax.jit, static_argnames="kernel")
     def value_and_grads(q, k, v, *, kernel):
         def loss(q, k, v):
-            out = attend(q, k, v, kernel=kernel)
+            out = attend(q, k, v, kernel=kernel, lengths=lengths)
             return (out * weight).sum(), out
 
         return jax.grad(loss, (0, 1, 2), has_aux=True)(q, k, v)

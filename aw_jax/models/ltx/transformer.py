@@ -12,7 +12,7 @@ and spread over its tokens inside the block. (LTX-Video transformer3d.py.)
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -69,11 +69,11 @@ class Block(nnx.Module):
             shared + table, -2, 0
         )
         given = x
-        h = _modulate(rms_norm(x, eps=1e-6), shift1, scale1).astype(x.dtype)
+        h = _modulated(rms_norm, x, shift1, scale1).astype(x.dtype)
         read = self.attn1(h, turn=turn, perturbation=perturbation)
         x = x + _per_run(read, gate1)
         x = x + self.attn2(x, text, lengths=lengths)
-        h = _modulate(rms_norm(x, eps=1e-6), shift2, scale2).astype(x.dtype)
+        h = _modulated(rms_norm, x, shift2, scale2).astype(x.dtype)
         x = x + _per_run(self.ff(h), gate2)
         return perturbed(x, given, perturbation, "transformer_block")
 
@@ -139,7 +139,7 @@ class Transformer(nnx.Module):
         x = self._through(self.proj_in(tokens), perturbation, *context)
         table = self.scale_shift_table[...].astype(jnp.float32)
         shift, scale = jnp.moveaxis(embedding[:, :, None] + table, -2, 0)
-        return self.proj_out(_modulate(layer_norm(x, eps=1e-6), shift, scale))
+        return self.proj_out(_modulated(layer_norm, x, shift, scale))
 
     def _through(
         self, x: Array, perturbation: Perturbation | None, *inputs: Any
@@ -182,12 +182,16 @@ def _level_of_run(
     return np.repeat(np.arange(levels), [count // run for count in segments])
 
 
-def _modulate(
-    x: Float[Array, "b m d"], shift: Float[Array, "b r d"], scale: Float[Array, "b r d"]
+def _modulated(
+    norm: Callable[..., Array],
+    x: Float[Array, "b m d"],
+    shift: Float[Array, "b r d"],
+    scale: Float[Array, "b r d"],
 ) -> Float[Array, "b m d"]:
-    """`x (1 + scale) + shift`, each row of the modulation over its run of tokens."""
+    """`norm(x) (1 + scale) + shift`, each row of the two over its run of tokens."""
     runs = x.reshape(x.shape[0], shift.shape[1], -1, x.shape[-1])
-    return (times_row(runs, 1 + scale) + shift[:, :, None]).reshape(x.shape)
+    runs = norm(runs, 1 + scale[:, :, None], eps=1e-6)
+    return (runs + shift[:, :, None]).reshape(x.shape)
 
 
 def _per_run(
