@@ -23,10 +23,7 @@ def unit(x: Float[Array, "*b d"], *, floor: float = 1e-12) -> Float[Array, "*b d
 
 
 def components(x: Float[Array, "*b d"]) -> tuple[Float[Array, "*b"], ...]:
-    """The entries along the last axis, one array for each.
-
-    By one split, whose gradient XLA fuses well: unpacking adds padded arrays instead.
-    """
+    """The entries along the last axis, one array for each."""
     return tuple(part[..., 0] for part in jnp.split(x, x.shape[-1], axis=-1))
 
 

@@ -94,8 +94,10 @@ def shade(
     stored = sh_degree(splat)
     degree = stored if settings.sh_degree is None else min(settings.sh_degree, stored)
     eyes = jnp.moveaxis(centers(cameras)[:, None], -1, 0)
-    sight = jnp.moveaxis(splat.means.T[:, None] - eyes, 0, -1)
-    x, y, z = numerics.unit_components(numerics.components(sight))
+    sight = splat.means.T[:, None] - eyes
+    # One split: XLA fuses its own harmonics badly with a sum of padded gradients.
+    split = numerics.components(jnp.moveaxis(sight, 0, -1))
+    x, y, z = numerics.unit_components(tuple(sight) if native else split)
     return harmonics.colors(
         splat.sh, (x, y, z), degree=degree, count=count, native=native
     )
@@ -103,7 +105,7 @@ def shade(
 
 def _to_camera(splat: Splat, cameras: Cameras) -> Vector:
     pose = cameras.camera_from_world[..., None]
-    x, y, z = numerics.components(splat.means)
+    x, y, z = splat.means.T
     rows = [
         pose[:, i, 0] * x + pose[:, i, 1] * y + pose[:, i, 2] * z + pose[:, i, 3]
         for i in range(3)
