@@ -94,7 +94,10 @@ def shade(
     stored = sh_degree(splat)
     degree = stored if settings.sh_degree is None else min(settings.sh_degree, stored)
     eyes = jnp.moveaxis(centers(cameras)[:, None], -1, 0)
-    x, y, z = numerics.unit_components(tuple(splat.means.T[:, None] - eyes))
+    sight = splat.means.T[:, None] - eyes
+    # One split: XLA fuses its own harmonics badly with a sum of padded gradients.
+    split = numerics.components(jnp.moveaxis(sight, 0, -1))
+    x, y, z = numerics.unit_components(tuple(sight) if native else split)
     return harmonics.colors(
         splat.sh, (x, y, z), degree=degree, count=count, native=native
     )

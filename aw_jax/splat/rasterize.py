@@ -163,28 +163,28 @@ def _finish(
     return Rendering(color=color, alpha=alpha, depth=depth, stats=stats, tagged=tagged)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnames=("settings", "screen"))
 def composite(
     settings: RenderSettings,
     screen: tuple[int, int],
     projected: Projected,
     features: Float[Array, "v g c"],
 ) -> Blended:
-    """Blends `features` front to back onto a `screen` of (width, height) pixels."""
-    views, gaussians, channels = features.shape
-    if gaussians == 0:
-        image = (views, screen[1], screen[0])
-        return Blended(
-            features=jnp.zeros((*image, channels), features.dtype),
-            transmittance=jnp.ones(image, features.dtype),
-            intersections=jnp.zeros(views, jnp.int32),
-            overflow=jnp.zeros(views, bool),
-        )
-    forward = _kernel("forward", settings, screen, features.dtype)
-    out = forward(*_inputs(projected, features))
-    return Blended(
-        features=out[0], transmittance=out[1], intersections=out[2], overflow=out[3]
-    )
+    """Blends `features` front to back onto a `screen` of (width, height) pixels.
+
+    One program, so that XLA leaves out what only the gradient asks for.
+    """
+    return _composite(settings, screen, projected, features)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _composite(
+    settings: RenderSettings,
+    screen: tuple[int, int],
+    projected: Projected,
+    features: Float[Array, "v g c"],
+) -> Blended:
+    return _composite_fwd(settings, screen, projected, features)[0]
 
 
 def _composite_fwd(
@@ -193,8 +193,23 @@ def _composite_fwd(
     projected: Projected,
     features: Float[Array, "v g c"],
 ) -> tuple[Blended, PyTree]:
-    blended = composite(settings, screen, projected, features)
-    return blended, (projected, features, blended)
+    """Also keeps what the backend has sorted, if it tells."""
+    views, gaussians, channels = features.shape
+    if gaussians == 0:
+        image = (views, screen[1], screen[0])
+        blended = Blended(
+            features=jnp.zeros((*image, channels), features.dtype),
+            transmittance=jnp.ones(image, features.dtype),
+            intersections=jnp.zeros(views, jnp.int32),
+            overflow=jnp.zeros(views, bool),
+        )
+        return blended, (projected, features, blended, ())
+    forward = _kernel("forward", settings, screen, features.dtype)
+    image, light, pairs, overflow, *known = forward(*_inputs(projected, features))
+    blended = Blended(
+        features=image, transmittance=light, intersections=pairs, overflow=overflow
+    )
+    return blended, (projected, features, blended, known)
 
 
 def _composite_bwd(
@@ -203,7 +218,7 @@ def _composite_bwd(
     residuals: PyTree,
     cotangent: Blended,
 ) -> tuple[Projected, Float[Array, "v g c"]]:
-    projected, features, blended = residuals
+    projected, features, blended, known = residuals
     zeros = jax.tree.map(jnp.zeros_like, projected)
     if features.shape[1] == 0:
         return zeros, features
@@ -214,12 +229,13 @@ def _composite_bwd(
         blended.transmittance,
         cotangent.features,
         cotangent.transmittance,
+        *known,
     )
     shape = replace(zeros, means2d=d_means2d, conics=d_conics, opacities=d_opacities)
     return shape, d_features
 
 
-composite.defvjp(_composite_fwd, _composite_bwd)
+_composite.defvjp(_composite_fwd, _composite_bwd)
 
 
 def _inputs(projected: Projected, features: Array) -> tuple[Array, ...]:
@@ -282,14 +298,16 @@ def _foldable(
     call = jax.custom_batching.custom_vmap(kernel)
 
     @call.def_vmap
-    def fold(size: int, batched: list[bool], *args: Array) -> tuple:
-        full = [
-            x if b else jnp.broadcast_to(x, (size, *x.shape))
-            for x, b in zip(args, batched, strict=True)
-        ]
+    def fold(size: int, batched: list[PyTree], *args: PyTree) -> tuple:
+        full = jax.tree.map(
+            lambda b, x: x if b else jnp.broadcast_to(x, (size, *x.shape)),
+            batched,
+            list(args),
+        )
         views = full[0].shape[1]
-        out = call(*(x.reshape(size * views, *x.shape[2:]) for x in full))
-        out = tuple(x.reshape(size, views, *x.shape[1:]) for x in out)
-        return out, (True,) * len(out)
+        flat = jax.tree.map(lambda x: x.reshape(size * views, *x.shape[2:]), full)
+        out = call(*flat)
+        out = jax.tree.map(lambda x: x.reshape(size, views, *x.shape[1:]), out)
+        return out, jax.tree.map(lambda _: True, out)
 
     return call

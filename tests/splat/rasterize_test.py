@@ -337,6 +337,18 @@ def test_gradient_of_vmap_is_the_sum_over_views():
         np.testing.assert_allclose(whole, parts.sum(0), rtol=1e-4, atol=1e-4)
 
 
+def test_gradients_of_many_cotangents_at_once_equal_those_of_each():
+    """Two of three views: what forward has sorted belongs to both."""
+    splat, many = views()
+    draw = lambda splat: render(splat, many, settings=XLA).color
+    color, pull = jax.vjp(draw, splat)
+    outer = np.random.default_rng(4).normal(size=(2, *color.shape)).astype(np.float32)
+    together = jax.vmap(pull)(outer)
+    apart = jax.tree.map(lambda *x: jnp.stack(x), *map(pull, outer))
+    for a, b in zip(*map(jax.tree.leaves, (together, apart)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
 def test_splat_without_gaussians_shows_the_background():
     _, view = build(SCENES["random"]())
     background = jnp.asarray([0.1, 0.2, 0.3])

@@ -27,7 +27,7 @@ from jax.experimental import pallas as pl
 from aw_jax.core.arrays import Array, Bool, Float, Int
 from aw_jax.core.errors import UserError
 from aw_jax.splat.kernels import tiles
-from aw_jax.splat.kernels.tiles import SHAPE, Grid, Layer, Scene
+from aw_jax.splat.kernels.tiles import SHAPE, Grid, Layer, Scene, Sorted
 
 SIDE = 16
 BLOCK = 32
@@ -70,8 +70,9 @@ def forward(
     Float[Array, "v h w"],
     Int[Array, " v"],
     Bool[Array, " v"],
+    Sorted,
 ]:
-    """Blended features, light that passes, slots, and overflow, per view.
+    """Blended features, light that passes, slots, overflow, and what `backward` keeps.
 
     `capacity` is the number of slots sorted at once: any works, a scene with more takes
     more passes. Overflow: a view has some 2^31 slots, and its farthest are missing.
@@ -87,10 +88,13 @@ def forward(
         lists = layer.starts, layer.stops, layer.rows, scene.rows
         return _each_tile(kernel, grid, lists, carry)
 
-    carry = light, seen
-    light, seen = tiles.sweep(scene, carry, paint, grid=grid, capacity=capacity)
+    carry, first = tiles.sweep(
+        scene, (light, seen), paint, grid=grid, capacity=capacity
+    )
+    light, seen = carry
     light = tiles.join(jnp.abs(light)[:, None], grid)[..., 0]
-    return tiles.join(seen, grid), light, scene.slots, scene.overflow
+    known = Sorted(scene.order, first)
+    return tiles.join(seen, grid), light, scene.slots, scene.overflow, known
 
 
 @functools.partial(
@@ -107,6 +111,7 @@ def backward(
     transmittance: Float[Array, "v h w"],
     d_features_out: Float[Array, "v h w c"],
     d_transmittance: Float[Array, "v h w"],
+    known: Sorted | None = None,
     *,
     width: int,
     height: int,
@@ -118,10 +123,14 @@ def backward(
     Float[Array, "v g"],
     Float[Array, "v g c"],
 ]:
-    """Cotangents of means2d, conics, opacities and features."""
+    """Cotangents of means2d, conics, opacities and features.
+
+    `known` is what `forward` sorted, of the same capacity; without it all is sorted.
+    """
     grid = Grid(features.shape[0], width, height, SIDE)
     inputs = means2d, conics, opacities, features, depths, radii
-    scene = tiles.arrange(*inputs, grid=grid)
+    order, first = known or (None, None)
+    scene = tiles.arrange(*inputs, grid=grid, order=order)
     total = jnp.sum(features_out * d_features_out, axis=-1)
     total = (total + transmittance * d_transmittance)[..., None]
     cotangent = tiles.cut(d_features_out, grid)
@@ -138,7 +147,9 @@ def backward(
 
     light = tiles.full_light(grid, features.dtype)
     carry = light, tiles.cut(total, grid)[:, 0], jnp.zeros_like(scene.rows)
-    carry = tiles.sweep(scene, carry, paint, grid=grid, capacity=capacity)
+    carry, _ = tiles.sweep(
+        scene, carry, paint, grid=grid, capacity=capacity, first=first
+    )
     d_rows = tiles.by_gaussian(scene, _d_rows(carry[2], scene))
     return d_rows[..., :2], d_rows[..., 2:5], d_rows[..., 5], d_rows[..., SHAPE:]
 

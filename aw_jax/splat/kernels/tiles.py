@@ -8,6 +8,7 @@ sorted by (tile, depth); a scene with more slots takes more layers, and none is 
 Sorting is by single unsigned keys throughout, which XLA does far faster than pairs.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -65,8 +66,26 @@ class Scene(NamedTuple):
     """The slots could not be counted; the farthest Gaussians have none."""
 
 
-class Layer(NamedTuple):
+class Window(NamedTuple):
     """A window of slots of every view, sorted by tile, then depth."""
+
+    ranks: Int[Array, "v s"]
+    """Of the Gaussian of each slot."""
+    edges: Int[Array, "v e"]
+    """Where the slots of each tile start; last, where those of the last tile stop."""
+
+
+class Sorted(NamedTuple):
+    """What forward has sorted and backward need not."""
+
+    order: Int[Array, "v g"]
+    """The Gaussian of each rank."""
+    first: Window
+    """The first layer."""
+
+
+class Layer(NamedTuple):
+    """A window, numbered through all views."""
 
     rows: Int[Array, " s"]
     """The row of the scene of each slot."""
@@ -92,10 +111,15 @@ def arrange(
     radii: Float[Array, "v g 2"],
     *,
     grid: Grid,
+    order: Int[Array, "v g"] | None = None,
 ) -> Scene:
-    """Sorts the Gaussians of each view by depth and numbers their slots."""
+    """Sorts the Gaussians of each view by depth and numbers their slots.
+
+    `order` may be that of an earlier scene of the same Gaussians.
+    """
     drawn = jnp.all(radii > 0, axis=-1)
-    order = jax.vmap(_ranked)(jnp.where(drawn, depths, jnp.inf))
+    if order is None:
+        order = jax.vmap(_ranked)(jnp.where(drawn, depths, jnp.inf))
     first, last = _touched(means2d, jnp.where(drawn[..., None], radii, 0), grid)
     size = jnp.where(drawn[..., None], last - first, 0)
     boxes = jnp.concatenate([first, size], axis=-1)
@@ -154,26 +178,38 @@ def sweep(
     *,
     grid: Grid,
     capacity: int | None,
-) -> PyTree:
+    first: Window | None = None,
+) -> tuple[PyTree, Window]:
     """Calls `carry = paint(layer, base, carry)` for all layers, the nearest first.
 
     Or until no light passes: the first leaf of `carry` is positive where some does.
+    Also returns the first layer, which is not sorted if it is known.
     """
-    capacity = capacity or default_capacity(scene.order.shape[1], grid)
-    total = jnp.max(scene.slots)
+    gaussians = scene.order.shape[1]
+    capacity = capacity or default_capacity(gaussians, grid)
+    total, known = jnp.max(scene.slots), first
 
-    def unfinished(carried: tuple[Array, PyTree]) -> Bool[Array, ""]:
-        base, carry = carried
+    def unfinished(carried: tuple[Array, Window, PyTree]) -> Bool[Array, ""]:
+        base, _, carry = carried
         return (base < total) & jnp.any(jax.tree.leaves(carry)[0] > 0)
 
-    def one_layer(carried: tuple[Array, PyTree]) -> tuple[Array, PyTree]:
-        base, carry = carried
-        found = layer(scene, base, grid=grid, capacity=capacity)
-        carry = paint(found, base, carry)
-        return base + jnp.minimum(capacity, total - base), carry
+    def one_layer(
+        carried: tuple[Array, Window, PyTree],
+    ) -> tuple[Array, Window, PyTree]:
+        base, first, carry = carried
+        found = functools.partial(_window, scene, base, grid=grid, capacity=capacity)
+        if known is None:
+            window = found()
+            first = jax.tree.map(functools.partial(jnp.where, base > 0), first, window)
+        else:
+            window = jax.lax.cond(base > 0, found, lambda: first)
+        carry = paint(_through_views(window, gaussians), base, carry)
+        return base + jnp.minimum(capacity, total - base), first, carry
 
-    start = jnp.zeros((), jnp.int32), carry
-    return jax.lax.while_loop(unfinished, one_layer, start)[1]
+    first = first or _no_window(grid, capacity)
+    start = jnp.zeros((), jnp.int32), first, carry
+    _, first, carry = jax.lax.while_loop(unfinished, one_layer, start)
+    return carry, first
 
 
 def by_gaussian(scene: Scene, rows: Float[Array, "vg r"]) -> Float[Array, "v g r"]:
@@ -198,14 +234,19 @@ def full_light(grid: Grid, dtype: np.dtype) -> Float[Array, "t p"]:
     return cut(ones, grid)[:, 0]
 
 
-def layer(scene: Scene, base: Int[Array, ""], *, grid: Grid, capacity: int) -> Layer:
+def _no_window(grid: Grid, capacity: int) -> Window:
+    sizes = capacity, grid.tiles + 1
+    return Window(*(jnp.zeros((grid.views, size), jnp.int32) for size in sizes))
+
+
+def _window(scene: Scene, base: Int[Array, ""], *, grid: Grid, capacity: int) -> Window:
     """The slots [base, base + capacity) of every view, sorted by tile, then depth."""
     views, gaussians = scene.order.shape
     shapes = scene.rows[:, :SHAPE].reshape(views, gaussians, SHAPE)
 
     def one_view(
         boxes: Int[Array, "g 4"], shapes: Float[Array, "g 6"], total: Int[Array, ""]
-    ) -> Layer:
+    ) -> Window:
         slot = base + jnp.arange(capacity, dtype=jnp.int32)
         rank = _owner(boxes[:, 3], base, capacity)
         left, top, columns, first = jnp.moveaxis(boxes[rank], -1, 0)
@@ -216,14 +257,19 @@ def layer(scene: Scene, base: Int[Array, ""], *, grid: Grid, capacity: int) -> L
         tile = jnp.where(real, line * grid.columns + column, grid.tiles)
         tile, rank = _sorted(tile, rank, grid, gaussians)
         edges = jnp.searchsorted(tile, jnp.arange(grid.tiles + 1)).astype(jnp.int32)
-        return Layer(rank, edges[:-1], edges[1:])
+        return Window(rank, edges)
 
-    rank, starts, stops = jax.vmap(one_view)(scene.boxes, shapes, scene.slots)
+    return jax.vmap(one_view)(scene.boxes, shapes, scene.slots)
+
+
+def _through_views(window: Window, gaussians: int) -> Layer:
+    views, capacity = window.ranks.shape
     view = jnp.arange(views, dtype=jnp.int32)[:, None]
+    edges = window.edges + view * capacity
     return Layer(
-        rows=(rank + view * gaussians).reshape(-1),
-        starts=(starts + view * capacity).reshape(-1),
-        stops=(stops + view * capacity).reshape(-1),
+        rows=(window.ranks + view * gaussians).reshape(-1),
+        starts=edges[:, :-1].reshape(-1),
+        stops=edges[:, 1:].reshape(-1),
     )
 
 

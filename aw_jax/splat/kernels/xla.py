@@ -30,7 +30,7 @@ import numpy as np
 
 from aw_jax.core.arrays import Array, Bool, Float, Int, PyTree
 from aw_jax.splat.kernels import tiles
-from aw_jax.splat.kernels.tiles import SHAPE, Grid, Layer, Scene
+from aw_jax.splat.kernels.tiles import SHAPE, Grid, Layer, Scene, Sorted, Window
 
 TILE = 8
 GROUP = 128
@@ -75,8 +75,9 @@ def forward(
     Float[Array, "v h w"],
     Int[Array, " v"],
     Bool[Array, " v"],
+    Sorted,
 ]:
-    """Blended features, light that passes, slots, and overflow, per view.
+    """Blended features, light that passes, slots, overflow, and what `backward` keeps.
 
     `capacity` is the number of slots sorted at once: any works, a scene with more takes
     more passes. Overflow: a view has some 2^31 slots, and its farthest are missing.
@@ -88,9 +89,10 @@ def forward(
     seen = jnp.zeros((light.shape[0], features.shape[2], light.shape[1]), light.dtype)
     step = functools.partial(_blend, max_alpha=max_alpha)
     carry = (light, seen), None
-    (light, seen), _ = _sweep(scene, carry, step, grid, capacity)
+    ((light, seen), _), first = _sweep(scene, carry, step, grid, capacity)
     light = tiles.join(jnp.abs(light)[:, None], grid)[..., 0]
-    return tiles.join(seen, grid), light, scene.slots, scene.overflow
+    known = Sorted(scene.order, first)
+    return tiles.join(seen, grid), light, scene.slots, scene.overflow, known
 
 
 @functools.partial(
@@ -107,6 +109,7 @@ def backward(
     transmittance: Float[Array, "v h w"],
     d_features_out: Float[Array, "v h w c"],
     d_transmittance: Float[Array, "v h w"],
+    known: Sorted | None = None,
     *,
     width: int,
     height: int,
@@ -118,17 +121,21 @@ def backward(
     Float[Array, "v g"],
     Float[Array, "v g c"],
 ]:
-    """Cotangents of means2d, conics, opacities and features."""
+    """Cotangents of means2d, conics, opacities and features.
+
+    `known` is what `forward` sorted, of the same capacity; without it all is sorted.
+    """
     grid = Grid(features.shape[0], width, height, TILE)
     inputs = means2d, conics, opacities, features, depths, radii
-    scene = tiles.arrange(*inputs, grid=grid)
+    order, first = known or (None, None)
+    scene = tiles.arrange(*inputs, grid=grid, order=order)
     total = jnp.sum(features_out * d_features_out, axis=-1)
     total = (total + transmittance * d_transmittance)[..., None]
     light = tiles.full_light(grid, features.dtype)
     state = light, tiles.cut(total, grid)[:, 0], tiles.cut(d_features_out, grid)
     step = functools.partial(_blend_backward, max_alpha=max_alpha)
     carry = state, jnp.zeros_like(scene.rows)
-    _, d_rows = _sweep(scene, carry, step, grid, capacity)
+    (_, d_rows), _ = _sweep(scene, carry, step, grid, capacity, first)
     d_rows = tiles.by_gaussian(scene, d_rows)
     return d_rows[..., :2], d_rows[..., 2:5], d_rows[..., 5], d_rows[..., SHAPE:]
 
@@ -185,9 +192,10 @@ def _alphas(slots: Slots, max_alpha: float) -> Float[Array, "t k p"]:
 def _d_shapes(d_sigmas: Float[Array, "t k p"], slots: Slots) -> Float[Array, "t k 6"]:
     """Cotangents of mean, conic and opacity from six moments of dL/dsigma."""
     u, v = tiles.pixels(TILE, d_sigmas.dtype)
-    powers = np.stack([np.ones_like(u), u, v, u * u, u * v, v * v])
+    one, none = np.ones_like(u), np.zeros_like(u)
+    powers = np.stack([one, u, v, u * u, u * v, v * v, none, none])  # faster than six
     moments = jnp.einsum("tkp,mp->tkm", d_sigmas, powers, precision=HIGHEST)
-    one, mu, mv, muu, muv, mvv = jnp.moveaxis(moments, -1, 0)
+    one, mu, mv, muu, muv, mvv, *_ = jnp.moveaxis(moments, -1, 0)
     x, y = jnp.moveaxis(slots.mean, -1, 0)
     a, b, c = jnp.moveaxis(slots.conic, -1, 0)
     sx, sy = x * one - mu, y * one - mv
@@ -213,13 +221,17 @@ def _sweep(
     step: Step,
     grid: Grid,
     capacity: int | None,
-) -> tuple[State, PyTree]:
-    """Runs `step` over all slots front to back; sums the row cotangents."""
+    first: Window | None = None,
+) -> tuple[tuple[State, PyTree], Window]:
+    """Runs `step` over all slots front to back; sums the row cotangents.
+
+    Takes and returns the first layer as `tiles.sweep` does.
+    """
 
     def paint(layer: Layer, _: Array, carry: tuple[State, PyTree]) -> PyTree:
         return _sweep_layer(scene, layer, step, carry, grid)
 
-    return tiles.sweep(scene, carry, paint, grid=grid, capacity=capacity)
+    return tiles.sweep(scene, carry, paint, grid=grid, capacity=capacity, first=first)
 
 
 def _sweep_layer(

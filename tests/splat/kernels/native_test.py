@@ -129,9 +129,9 @@ def run(scene, width, height, max_alpha=0.99, module=native):
     """Images, transmittance and gradients under fixed random cotangents."""
     sizes = on_screen(width, height, max_alpha)
     scene = on_device(scene)
-    image, left, _, _ = module.forward(*scene, **sizes)
+    image, left, _, _, *known = module.forward(*scene, **sizes)
     outer = on_device(cotangents(image, left))
-    grads = module.backward(*scene, image, left, *outer, **sizes)
+    grads = module.backward(*scene, image, left, *outer, *known, **sizes)
     return image, left, grads
 
 
