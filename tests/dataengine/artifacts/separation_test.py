@@ -169,4 +169,4 @@ def test_the_matrix_of_statistics_against_types_is_told(tables, capsys):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_statistic_grows_with_severity(figures, name):
     found = [rank_correlation(figures, name, i) for i in range(SCENES)]
-    assert np.median(found) >= 0.9, found
+    assert np.median(found) >= 0.9 - 1e-9, found  # of five ranks, 0.9 is 0.8999...
