@@ -13,19 +13,9 @@ import numpy as np
 from aw_jax.splat.rasterize import render
 
 SINGLE = runpy.run_path(str(Path(__file__).with_name("rasterize_test.py")))
-build, random_splat, camera, pose, XLA, COUNT, WIDTH, HEIGHT = (
-    SINGLE[name]
-    for name in [
-        "build",
-        "random_splat",
-        "camera",
-        "pose",
-        "XLA",
-        "COUNT",
-        "WIDTH",
-        "HEIGHT",
-    ]
-)
+COUNT, WIDTH, HEIGHT, XLA = (SINGLE[x] for x in ("COUNT", "WIDTH", "HEIGHT", "XLA"))
+MADE = ("build", "random_splat", "camera", "pose")
+build, random_splat, camera, pose = (SINGLE[x] for x in MADE)
 
 
 def views():

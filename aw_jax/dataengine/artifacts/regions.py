@@ -22,7 +22,7 @@ MOST = 4
 SHARE = (0.08, 0.25)
 """Of what Gaussians fill of the clip: how much of it a sphere holds."""
 STEP = 0.1
-"""What depth may change by within three pixels of a surface (of the depth)."""
+"""What depth may differ by among a surface's pixel and those around (of the depth)."""
 SELDOM = 1e-6
 """As likely is a pixel at an edge, for clips that have no other."""
 
@@ -68,7 +68,7 @@ def surface_pixels(
 ) -> tuple[Int[Array, " count"], Int[Array, " count"], Int[Array, " count"]]:
     """Frame, row and column of random pixels of the clip, as likely as covered.
 
-    Where the clip has a smooth surface, none lies elsewhere.
+    Where the clip has a smooth surface, hardly one lies elsewhere.
     """
     smooth = jnp.where(_smooth(subject.clean.depth), 1.0, SELDOM)
     at = _draw((subject.clean.alpha * smooth).ravel(), key, count)
