@@ -4,7 +4,7 @@ Photos that disagree, or are too few to tell depth, are explained by Gaussians c
 the camera: on the ray of a training pixel, in its color, at any depth. From that view
 they look right; from another they hang before the surface (Sec. 3.1: high-opacity
 primitives in free space, overfitting views). Clusters are placed on rays of training
-views, each Gaussian with the color its own pixel has there.
+views, where the clip looks, each Gaussian with the color its own pixel has there.
 
     N = 20 to 400       Gaussians, in clusters of `CLUSTER`
     u = 0.7, down to 0.6 ... 0.15   of the depth of the surface
@@ -21,6 +21,7 @@ from aw_jax.dataengine.artifacts.additions import appended
 from aw_jax.dataengine.artifacts.regions import unproject
 from aw_jax.dataengine.artifacts.strength import between
 from aw_jax.dataengine.artifacts.subject import Draft, Subject
+from aw_jax.geometry.cameras import project
 from aw_jax.splat.gaussians import DEAD_LOGIT, Splat
 from aw_jax.splat.harmonics import sh_from_rgb
 
@@ -38,6 +39,8 @@ JITTER = 0.02
 """Standard deviation along the ray (of the depth)."""
 COLOR = 0.05
 MOST = int(COUNT[1])
+TRIES = 8
+"""Rays of which a cluster takes one."""
 
 
 def edit(
@@ -85,16 +88,51 @@ def _pixels(
     subject: Subject, key: Key[Array, ""]
 ) -> tuple[Int[Array, " n"], Float[Array, "n 2"], Float[Array, " n"]]:
     """Each floater's view and pixel there, and the depth at its cluster's centre."""
-    views, height, width = subject.seen.depth.shape
-    clusters = (MOST // CLUSTER,)
-    view = jax.random.randint(named(key, "view"), clusters, 0, views)
-    size = jnp.array([width, height])
-    centre = size * jax.random.uniform(named(key, "centre"), (*clusters, 2))
-    column, row = jnp.floor(centre).astype(jnp.int32).T
-    heart = subject.seen.depth[view, row, column]
-    spread = SPREAD * width * jax.random.normal(named(key, "pixels"), (MOST, 2))
-    pixels = jnp.clip(_of_cluster(centre) + spread, 0.5, size - 0.5)
-    return _of_cluster(view), pixels, _of_cluster(heart)
+    view, centre = _rays(subject, key)
+    size = jnp.array([subject.views.width, subject.views.height])
+    noise = jax.random.normal(named(key, "pixels"), (MOST, 2))
+    pixels = _of_cluster(centre) + SPREAD * subject.views.width * noise
+    heart = _surface(subject, view, centre)
+    return _of_cluster(view), jnp.clip(pixels, 0.5, size - 0.5), _of_cluster(heart)
+
+
+def _rays(
+    subject: Subject, key: Key[Array, ""]
+) -> tuple[Int[Array, " c"], Float[Array, "c 2"]]:
+    """View and pixel of each cluster: of `TRIES` the one that the clip shows most of.
+
+    From the end of a long path most of the others' rays are out of sight.
+    """
+    tries = (TRIES, MOST // CLUSTER)
+    view = jax.random.randint(named(key, "view"), tries, 0, len(subject.seen.depth))
+    size = jnp.array([subject.views.width, subject.views.height])
+    centre = size * jax.random.uniform(named(key, "centre"), (*tries, 2))
+    shown = _shown(subject, view.ravel(), centre.reshape(-1, 2)).reshape(tries)
+    best = jnp.argmax(shown, axis=0), jnp.arange(tries[1])
+    return view[best], centre[best]
+
+
+def _shown(
+    subject: Subject, view: Int[Array, " n"], pixels: Float[Array, "n 2"]
+) -> Int[Array, " n"]:
+    """How often the clip's pictures hold a ray's floaters, of three places on it."""
+    surface = _surface(subject, view, pixels)
+    size = jnp.array([subject.cameras.width, subject.cameras.height])
+    count = jnp.zeros(len(view), int)
+    for share in (NEAREST[1], (NEAREST[1] + FARTHEST) / 2, FARTHEST):
+        points = unproject(subject.views[view], pixels, share * surface)
+        places, depth = project(subject.cameras, points)
+        inside = jnp.all((places >= 0) & (places < size), axis=-1) & (depth > 0)
+        count += jnp.sum(inside & (surface > 0), axis=0)
+    return count
+
+
+def _surface(
+    subject: Subject, view: Int[Array, " n"], pixels: Float[Array, "n 2"]
+) -> Float[Array, " n"]:
+    """The depth that a view's pixel shows."""
+    column, row = jnp.floor(pixels).astype(jnp.int32).T
+    return subject.seen.depth[view, row, column]
 
 
 def _log_scales(key: Key[Array, ""]) -> Float[Array, "n 3"]:

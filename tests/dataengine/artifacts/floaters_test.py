@@ -10,6 +10,8 @@ from aw_jax.geometry.cameras import project
 from aw_jax.splat.gaussians import DEAD_LOGIT
 from aw_jax.splat.harmonics import rgb_from_sh
 
+SIZE = 48
+
 
 def _living(subject, draft):
     """The floaters of a draft, those that are drawn."""
@@ -63,3 +65,42 @@ def test_they_come_nearer_with_severity(subject, broken):
     nearer = _on_rays(subject, broken(seed=3, floaters=0.9))[-1][: len(near)]
     assert np.all(nearer <= near + 1e-4)
     assert np.median(nearer / near) < 0.95
+
+
+def test_a_cluster_is_on_the_ray_that_the_clip_shows_most_of(subject):
+    key = jax.random.key(3)
+    tries = (floaters.TRIES, floaters.MOST // floaters.CLUSTER)
+    views = jax.random.randint(named(key, "view"), tries, 0, len(subject.seen.depth))
+    pixels = SIZE * jax.random.uniform(named(key, "centre"), (*tries, 2))
+    views, pixels = np.asarray(views), np.asarray(pixels)
+    found = np.array(
+        [
+            [_times(subject, *x) for x in zip(*row, strict=True)]
+            for row in zip(views, pixels, strict=True)
+        ]
+    )
+    best = np.argmax(found, axis=0), np.arange(tries[1])
+    assert np.ptp(found) > 0
+    view, centre = floaters._rays(subject, key)
+    np.testing.assert_array_equal(view, views[best])
+    np.testing.assert_array_equal(centre, pixels[best])
+
+
+def _times(subject, view, pixel):
+    """How often three places on a ray are in the clip's pictures, frame by frame."""
+    to_view, inner = (
+        np.asarray(getattr(subject.views, name)[view], np.float64)
+        for name in ("camera_from_world", "intrinsics")
+    )
+    x, y = pixel
+    depth = float(np.asarray(subject.seen.depth)[view, int(y), int(x)])
+    count = 0
+    for share in np.linspace(floaters.NEAREST[1], floaters.FARTHEST, 3):
+        local = share * depth * np.linalg.solve(inner, [x, y, 1.0])
+        point = np.linalg.solve(to_view, np.append(local, 1.0))
+        clip = np.asarray(subject.cameras.camera_from_world) @ point
+        image = np.einsum("fij,fj->fi", subject.cameras.intrinsics, clip[:, :3])
+        place = image[:, :2] / image[:, 2:]
+        inside = np.all((place >= 0) & (place < SIZE), axis=1) & (image[:, 2] > 0)
+        count += int(inside.sum())
+    return count
