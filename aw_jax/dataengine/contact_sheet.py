@@ -14,6 +14,8 @@ LEAST_SIDE = 96
 """Smaller frames are enlarged by repetition."""
 CAPTION = 12
 """Pixels of one line of text."""
+LINES, WORDS = 3, 3
+"""Of text, and names a line: all nine types fit."""
 SIZE = 0.3
 
 
@@ -27,25 +29,25 @@ def contact_sheet(clips: Sequence[ClipRecord]) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _cell(clip: ClipRecord) -> UInt8[np.ndarray, "h w 3"]:
-    """Clean, broken and mask side by side under two lines of text."""
+    """Clean, broken and mask side by side under its caption."""
     at = len(clip.clean) // 2
     frames = [clip.clean[at], clip.artifact[at]]
     if clip.mask is not None:
         frames.append(np.repeat(clip.mask[at][..., None], 3, axis=-1))
     times = -(-LEAST_SIDE // min(clip.clean.shape[1:3]))
     picture = np.concatenate(frames, axis=1).repeat(times, 0).repeat(times, 1)
-    strip = np.zeros((2 * CAPTION, picture.shape[1], 3), np.uint8)
+    strip = np.zeros((LINES * CAPTION, picture.shape[1], 3), np.uint8)
     for line, text in enumerate(_caption(clip)):
         place = (2, CAPTION * (line + 1) - 3)
         cv2.putText(strip, text, place, cv2.FONT_HERSHEY_SIMPLEX, SIZE, (255,) * 3)
     return np.concatenate([strip, picture])
 
 
-def _caption(clip: ClipRecord) -> tuple[str, str]:
+def _caption(clip: ClipRecord) -> list[str]:
     """Types with their severities, or the route and its steps."""
     notes = clip.notes
     asked = notes.get("severities")
     if not asked:
-        return f"{notes['route']}", f"{notes.get('steps')} steps"
-    words = [f"{name[:8]} {value:.1f}" for name, value in asked.items()]
-    return "  ".join(words[:5]), "  ".join(words[5:])
+        return [f"{notes['route']}", f"{notes.get('steps')} steps"]
+    words = [f"{name} {value:.1f}" for name, value in asked.items()]
+    return ["  ".join(words[i : i + WORDS]) for i in range(0, len(words), WORDS)]

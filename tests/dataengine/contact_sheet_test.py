@@ -1,7 +1,7 @@
 import numpy as np
 
 from aw_jax.data.clips import ClipRecord
-from aw_jax.dataengine.contact_sheet import CAPTION, contact_sheet
+from aw_jax.dataengine.contact_sheet import CAPTION, LINES, contact_sheet
 
 
 def clip(value, *, mask=True):
@@ -17,11 +17,11 @@ def clip(value, *, mask=True):
 def test_the_middle_frames_of_evenly_taken_clips_stand_under_their_types():
     made = [clip(10 * i) for i in range(23)]
     sheet = contact_sheet(made)
-    tall, wide = 96 + 2 * CAPTION, 3 * 96
+    tall, wide = 96 + LINES * CAPTION, 3 * 96
     assert sheet.shape == (6 * tall, 2 * wide, 3)
     second = sheet[:tall, wide:]
-    assert second[: 2 * CAPTION].any()
-    left, middle, right = np.split(second[2 * CAPTION :], 3, axis=1)
+    assert second[: LINES * CAPTION].any()
+    left, middle, right = np.split(second[LINES * CAPTION :], 3, axis=1)
     assert np.all(left == 20)
     assert np.all(middle == 21)
     assert np.all(right == 255)
@@ -35,5 +35,5 @@ def test_small_frames_are_enlarged_and_odd_numbers_padded():
         notes={"route": "optimisation stage", "severities": None, "steps": 70},
     )
     sheet = contact_sheet([small])
-    assert sheet.shape == (96 + 2 * CAPTION, 2 * 2 * 96, 3)
+    assert sheet.shape == (96 + LINES * CAPTION, 2 * 2 * 96, 3)
     assert not sheet[:, 192:].any()
