@@ -7,6 +7,7 @@ next.
 """
 
 import numpy as np
+from scipy import ndimage
 from scipy.optimize import nnls
 
 from aw_jax.core.arrays import Bool, Float
@@ -21,9 +22,12 @@ BLOCK = 6.0
 LATER = (2, 3, 4)
 """Frames: several, since a motion of whole samples leaves stairs where they are."""
 LIGHT = 1e-6
-PLAIN = 0.04
-"""Mean over channels, in [0, 1]: a change of chroma that one sees; half of it, around a
-pixel, of color."""
+PLAIN = 0.02
+"""Mean over channels, in [0, 1], around a pixel: a change of color that one sees."""
+AROUND = 15
+"""Pixels a side of what counts as around."""
+SLIGHT = 0.01
+"""Mean over channels, in [0, 1]: a change of chroma that one hardly sees."""
 SAME = 0.05
 """Of the depth: a warped point is the same surface where its depth is so close."""
 
@@ -68,7 +72,7 @@ def ghosting(seen: Seen) -> float:
     """
     change, clean = _change(seen)[::2], seen.clean[::2]
     around = coarse(np.abs(change).mean(axis=-1, keepdims=True))[..., 0]
-    plain = around > PLAIN / 2
+    plain = around > PLAIN
     if not plain.any():
         return 0.0
     best = max(_lopsided(change, clean, plain, d) for d in SHIFTS)
@@ -76,21 +80,20 @@ def ghosting(seen: Seen) -> float:
 
 
 def color_outliers(seen: Seen) -> float:
-    """Plain change of chroma where edges stay as they were, mean over pixels.
+    """How far chroma leaves all that the clean frame shows around, mean over pixels.
 
-    Chroma is what a color differs from its own mean over channels; a change is plain
-    as far as it is beyond `PLAIN`, for two fits to the same photos differ a little
-    everywhere.
+    Chroma is what a color differs from its own mean over channels. What is blurred,
+    moved or laid open has the colors of its surroundings; two fits to the same photos
+    differ by `SLIGHT`.
     """
-    clean, broken = (x - x.mean(axis=-1, keepdims=True) for x in _pair(seen))
-    change = np.maximum(np.abs(broken - clean).mean(axis=-1) - PLAIN, 0)
-    whole = detail(seen.clean)
-    kept = np.minimum(detail(seen.broken), whole).sum() / (whole.sum() + LIGHT)
-    return float(np.mean(change) * kept)
-
-
-def _pair(seen: Seen) -> tuple[np.ndarray, np.ndarray]:
-    return seen.clean, seen.broken
+    clean, broken = (
+        x - x.mean(axis=-1, keepdims=True) for x in (seen.clean, seen.broken)
+    )
+    around = (1, AROUND, AROUND, 1)
+    above = broken - ndimage.maximum_filter(clean, size=around)
+    below = ndimage.minimum_filter(clean, size=around) - broken
+    beyond = np.maximum(np.maximum(above, below), 0).mean(axis=-1)
+    return float(np.mean(np.maximum(beyond - SLIGHT, 0)))
 
 
 def _change(seen: Seen) -> Float[np.ndarray, "f h w 3"]:

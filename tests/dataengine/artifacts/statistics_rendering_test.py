@@ -155,13 +155,17 @@ def test_copies_at_even_steps_explain_a_ghost_and_those_of_the_other_side_do_not
     assert found[-0.3][0] == pytest.approx(0, abs=1e-6)  # no opacity is negative
 
 
-def test_color_outliers_change_chroma_and_neither_brightness_nor_edges(wall):
+def test_color_outliers_have_chroma_that_nothing_around_has(wall):
+    grey = replace(wall, clean=wall.clean.mean(axis=-1, keepdims=True).repeat(3, -1))
     tint = np.float32([0.1, 0.0, -0.1])
-    red = rendering.color_outliers(replace(wall, broken=wall.clean + tint))
-    assert red == pytest.approx(0.2 / 3 - rendering.PLAIN, rel=1e-3)
-    faint = rendering.color_outliers(replace(wall, broken=wall.clean + tint / 2))
+    red = rendering.color_outliers(replace(grey, broken=grey.clean + tint))
+    assert red == pytest.approx(0.2 / 3 - rendering.SLIGHT, rel=1e-3)
+    faint = rendering.color_outliers(replace(grey, broken=grey.clean + tint / 10))
     assert faint == 0
     light = rendering.color_outliers(replace(wall, broken=wall.clean + 0.1))
     assert light == pytest.approx(0, abs=1e-6)
-    blur = ndimage.gaussian_filter(wall.clean, (0, 3, 3, 0))
-    assert rendering.color_outliers(replace(wall, broken=blur + tint)) < 0.2 * red
+    for near in (
+        ndimage.gaussian_filter(wall.clean, (0, 1.5, 1.5, 0)),
+        wall.clean[:, :, np.maximum(np.arange(SIZE) - 3, 0)],
+    ):
+        assert rendering.color_outliers(replace(wall, broken=near)) == 0
