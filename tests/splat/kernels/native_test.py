@@ -9,6 +9,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aw_jax.splat.kernels import build, native, xla
+from aw_jax.native import build
+from aw_jax.splat.kernels import native, xla
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="needs a C++ compiler")
 
@@ -307,7 +309,8 @@ def test_every_lane_width_compiles_and_those_that_run_here_agree(
     sets = {4: (), 8: build.AVX2, 16: build.AVX512}[lanes]
     flags = (*build.FLAGS, *build.MATHS, f"-DAW_LANES={lanes}", *sets)
     path = tmp_path / "lanes.so"
-    build.compile_to(path, [build.find_compiler(), *flags])
+    folder = Path(native.__file__).parent
+    build.compile_to(path, folder, [build.find_compiler(), *flags])
     here = build.machine_flags(build.cpu_description())
     if not set(sets) <= set(here):
         return

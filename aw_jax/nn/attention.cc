@@ -1,0 +1,466 @@
+// Softmax attention and its gradient in float32, as two XLA custom calls. For each head,
+// with scores s in powers of two and c = 1 / sqrt(width):
+//
+//   s = c log2(e) q k^T,  lse = log2 sum 2^s,  p = 2^(s - lse),  o = p v
+//   dv = p^T do,  ds = p * (do v^T - <do, o>),  dq = c ds k,  dk = c ds^T q
+//
+// Scores exist as tiles of kTile queries by kTile keys in the cache of one core and are
+// computed again for the gradient, so memory grows with tokens, not with their square.
+// Every product is one loop over panels of columns; operands are packed for it once.
+//
+// Each output is summed by one task in a fixed order; how work is cut follows from the
+// shapes alone. So the bits do not depend on the number of threads.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "lanes.h"
+#include "workers.h"
+#include "xla/ffi/api/ffi.h"
+
+namespace {
+
+namespace ffi = xla::ffi;
+using Floats = ffi::Buffer<ffi::F32>;
+using Ints = ffi::Buffer<ffi::S32>;
+using Result = ffi::Result<Floats>;
+
+constexpr int kPanel = 2 * kLanes;  // columns
+constexpr int kGroup = 6;           // rows: 12 sums, two columns and a row fill 15 registers
+constexpr int kTile = 96;           // a multiple of both
+constexpr float kLowest = -1e30f;   // below any score; finite, as it is subtracted
+constexpr float kLog2E = 1.44269504f;
+static_assert(kTile % kGroup == 0 && kTile % kPanel == 0, "tiles of whole groups");
+
+inline int64_t up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+inline void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
+
+// Packed matrices lie on cache lines.
+struct alignas(64) Line {
+  float lane[16];
+};
+struct Memory {
+  std::unique_ptr<Line[]> lines;
+  explicit Memory(int64_t floats) : lines(uninitialised<Line>(up(floats, 16) / 16)) {}
+  operator float*() const { return lines[0].lane; }
+};
+
+// ---------------------------------------------------------------- packing
+
+// Tokens of one head as XLA has them: [token, head, width], `stride` from one to the next.
+struct Tokens {
+  float* first;
+  int64_t stride, width;
+
+  float* operator[](int64_t i) const { return first + i * stride; }
+};
+
+// A tile of tokens by panels, [panel of the width, token, column]; zeros fill it up.
+void pack(const Tokens& from, int64_t count, float scale, float* to) {
+  for (int64_t c = 0; c < from.width; c += kPanel, to += kTile * kPanel) {
+    const int64_t some = std::min<int64_t>(kPanel, from.width - c);
+    if (count < kTile || some < kPanel) std::fill(to, to + kTile * kPanel, 0.0f);
+    for (int64_t t = 0; t < count; ++t)
+      for (int64_t i = 0; i < some; ++i) to[t * kPanel + i] = scale * from[t][c + i];
+  }
+}
+
+// Back to `total` tokens, those after `count` being zeros.
+void unpack(const float* from, int64_t count, int64_t total, const Tokens& to) {
+  for (int64_t c = 0; c < to.width; c += kPanel, from += kTile * kPanel) {
+    const int64_t some = std::min<int64_t>(kPanel, to.width - c);
+    for (int64_t t = 0; t < count; ++t) std::copy_n(from + t * kPanel, some, to[t] + c);
+    for (int64_t t = count; t < total; ++t) std::fill_n(to[t] + c, some, 0.0f);
+  }
+}
+
+// The same transposed, [panel of tokens, width, token].
+void turn(const Tokens& from, int64_t count, float scale, float* to) {
+  const int64_t depth = up(from.width, kPanel);
+  if (count < kTile || from.width < depth) std::fill(to, to + kTile * depth, 0.0f);
+  for (int64_t t = 0; t < count; ++t) {
+    float* column = to + t / kPanel * depth * kPanel + t % kPanel;
+    for (int64_t i = 0; i < from.width; ++i) column[i * kPanel] = scale * from[t][i];
+  }
+}
+
+// ---------------------------------------------------------------- products
+
+// How a left operand lies: steps to the next row, the next column, the next kPanel columns.
+struct Panels {  // of tokens by width, as packed
+  static constexpr int kRow = kPanel, kColumn = 1, kBlock = kTile * kPanel;
+};
+struct Square {  // of queries by keys, row by row
+  static constexpr int kRow = kTile, kColumn = 1, kBlock = kPanel;
+};
+struct Turned {  // its transpose
+  static constexpr int kRow = 1, kColumn = kTile, kBlock = kTile * kPanel;
+};
+
+// A right operand: panels of columns, each [depth, column], `step` apart.
+struct Right {
+  const float* first;
+  int64_t depth, step;
+};
+inline Right packed(const float* p, int64_t tokens) {
+  return {p, up(tokens, kPanel), kTile * kPanel};
+}
+inline Right turned(const float* p, int64_t width) {
+  return {p, up(width, kPanel), up(width, kPanel) * kPanel};
+}
+
+// to[r][c] += sum_d a(r, d) b(d, c), for a group of rows and a panel of columns. Not inlined,
+// so that all registers are its own.
+template <typename A>
+__attribute__((noinline)) void add_block(const float* a, const float* b, int64_t depth,
+                                         float* to) {
+  Vec sum[kGroup][2];
+  for (int i = 0; i < kGroup; ++i)
+    for (int j = 0; j < 2; ++j) sum[i][j] = load(to + i * kPanel + j * kLanes);
+  for (; depth > 0; depth -= kPanel, a += A::kBlock)
+#pragma GCC unroll 4
+    for (int d = 0; d < kPanel; ++d, b += kPanel) {
+      const Vec b0 = load(b), b1 = load(b + kLanes);
+      for (int i = 0; i < kGroup; ++i) {
+        const Vec x = fill(a[i * A::kRow + d * A::kColumn]);
+        sum[i][0] += x * b0;
+        sum[i][1] += x * b1;
+      }
+    }
+  for (int i = 0; i < kGroup; ++i)
+    for (int j = 0; j < 2; ++j) store(to + i * kPanel + j * kLanes, sum[i][j]);
+}
+
+// to += a b, `to` lying by panels.
+template <typename A>
+void add_product(int64_t rows, const float* a, const Right& b, int64_t width, float* to) {
+  for (int64_t c = 0; c < width; c += kPanel)
+    for (int64_t r = 0; r < rows; r += kGroup)
+      add_block<A>(a + r * A::kRow, b.first + c / kPanel * b.step, b.depth,
+                   to + c * kTile + r * kPanel);
+}
+
+// finish(r, c, start(r, c) + (a b)(r, c)) for vectors of columns from c on.
+template <typename Start, typename Finish>
+inline void scores(int64_t rows, const float* a, const Right& b, int64_t columns,
+                   const Start& start, const Finish& finish) {
+  for (int64_t c = 0; c < columns; c += kPanel)
+    for (int64_t r = 0; r < rows; r += kGroup) {
+      alignas(64) float block[kGroup * kPanel];
+      for (int i = 0; i < kGroup; ++i)
+        for (int j = 0; j < kPanel; j += kLanes)
+          store(block + i * kPanel + j, start(r + i, c + j));
+      add_block<Panels>(a + r * kPanel, b.first + c / kPanel * b.step, b.depth, block);
+      for (int i = 0; i < kGroup; ++i)
+        for (int j = 0; j < kPanel; j += kLanes)
+          finish(r + i, c + j, load(block + i * kPanel + j));
+    }
+}
+
+// 2^x for x <= 0 or not far above it; 0 or nearly for less than -125. NaN stays NaN.
+inline Vec power(Vec x) { return exp2(greater(fill(-125), x)); }
+
+template <typename F>
+inline float over_lanes(Vec v, const F& f) {
+  float lane[kLanes];
+  std::memcpy(lane, &v, sizeof v);
+  for (int half = kLanes / 2; half; half /= 2)
+    for (int i = 0; i < half; ++i) lane[i] = f(lane[i], lane[i + half]);
+  return lane[0];
+}
+
+// ---------------------------------------------------------------- shapes
+
+struct Shape {
+  int64_t samples = 1, queries, keys, heads, width;
+  const int32_t* lengths;
+
+  Shape(const Floats& q, const Floats& k, const Ints& lengths)
+      : lengths(lengths.typed_data()) {
+    const auto d = q.dimensions();
+    const size_t last = d.size() - 1;
+    for (size_t i = 0; i + 3 < d.size(); ++i) samples *= d[i];
+    queries = d[last - 2], heads = d[last - 1], width = d[last];
+    keys = k.dimensions()[last - 2];
+  }
+
+  int64_t all() const { return samples * heads; }
+  int64_t tile() const { return kTile * up(width, kPanel); }  // floats
+  float scale() const { return 1 / std::sqrt(float(width)); }
+  int64_t seen(int64_t head) const {  // keys that count
+    return std::clamp<int64_t>(lengths[head / heads], 0, keys);
+  }
+  // Tokens from tile `tile` on, of `count` to a head.
+  Tokens tokens(const float* p, int64_t count, int64_t head, int64_t tile) const {
+    const int64_t first = head / heads * count + tile * kTile;
+    const int64_t at = (first * heads + head % heads) * width;
+    return {const_cast<float*>(p) + at, heads * width, width};
+  }
+};
+
+inline int64_t tiles(int64_t n) { return (n + kTile - 1) / kTile; }
+inline int64_t in_tile(int64_t n, int64_t tile) {
+  return std::clamp<int64_t>(n - tile * kTile, 0, kTile);
+}
+
+// ---------------------------------------------------------------- forward
+
+// Softmax over keys that come tile by tile: highest score, and sum of powers, so far.
+struct Running {
+  float top[kTile], factor[kTile];
+  Vec total[kTile];
+
+  Running() : total{} { std::fill(top, top + kTile, kLowest); }
+
+  // Scores of `count` more keys become their powers. What was summed is worth `factor`.
+  void take(int64_t rows, float* scores, int64_t count) {
+    const int64_t columns = up(count, kPanel);
+    if (count < columns)
+      for (int64_t r = 0; r < rows; ++r)
+        std::fill(scores + r * kTile + count, scores + r * kTile + columns, kLowest);
+    for (int64_t r = 0; r < rows; ++r) raise(r, scores + r * kTile, columns);
+    for (int64_t r = 0; r < rows; ++r) {
+      float *row = scores + r * kTile, next = top[r];
+      Vec sum[2] = {total[r] * factor[r]};
+      for (int64_t c = 0; c < columns; c += kPanel)
+        for (int j = 0; j < 2; ++j) {
+          const Vec p = power(load(row + c + j * kLanes) - next);
+          store(row + c + j * kLanes, p);
+          sum[j] += p;
+        }
+      total[r] = sum[0] + sum[1];
+    }
+  }
+
+  void raise(int64_t r, const float* row, int64_t columns) {
+    Vec highest[2] = {fill(top[r]), fill(top[r])};
+    for (int64_t c = 0; c < columns; c += kPanel)
+      for (int j = 0; j < 2; ++j) highest[j] = greater(highest[j], load(row + c + j * kLanes));
+    const float next = over_lanes(greater(highest[0], highest[1]),
+                                  [](float a, float b) { return a > b ? a : b; });
+    factor[r] = power(fill(top[r] - next))[0];
+    top[r] = next;
+  }
+
+  float sum(int64_t r) const {
+    return over_lanes(total[r], [](float a, float b) { return a + b; });
+  }
+};
+
+void scale_rows(const float* factor, int64_t rows, int64_t width, float* x) {
+  for (int64_t c = 0; c < width; c += kPanel, x += kTile * kPanel)
+    for (int64_t i = 0; i < rows * kPanel; i += kLanes)
+      store(x + i, load(x + i) * factor[i / kPanel]);
+}
+
+// What the queries of one tile read, and their lse.
+void read_tile(const Shape& shape, int64_t seen, const Tokens& q, int64_t count,
+               const float* keys, const float* values, const Tokens& out, float* lse) {
+  const Memory query(shape.tile()), read(shape.tile()), p(kTile * kTile);
+  const int64_t rows = up(count, kGroup);
+  Running softmax;
+  pack(q, count, shape.scale(), query);
+  std::fill_n(static_cast<float*>(read), shape.tile(), 0.0f);
+  for (int64_t i = 0; i < tiles(seen); ++i) {
+    const int64_t some = in_tile(seen, i);
+    scores(
+        rows, query, turned(keys + i * shape.tile(), shape.width), some,
+        [](int64_t, int64_t) { return Vec{}; },
+        [&](int64_t r, int64_t c, Vec s) { store(p + r * kTile + c, s); });
+    softmax.take(rows, p, some);
+    scale_rows(softmax.factor, rows, shape.width, read);
+    add_product<Square>(rows, p, packed(values + i * shape.tile(), some), shape.width,
+                        read);
+  }
+  float factor[kTile];
+  for (int64_t r = 0; r < count; ++r) {
+    const float sum = softmax.sum(r);
+    lse[r] = softmax.top[r] + std::log2(sum);
+    factor[r] = 1 / sum;
+  }
+  scale_rows(factor, count, shape.width, read);
+  unpack(read, count, count, out);
+}
+
+ffi::Error forward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, Ints lengths,
+                   Result out, Result lse, Result scratch) {
+  const Shape shape(q, k, lengths);
+  const Workers workers(&pool);
+  const int64_t of_keys = tiles(shape.keys), of_queries = tiles(shape.queries);
+  const int64_t size = shape.tile();
+  if (int64_t(scratch->element_count()) < 2 * shape.all() * of_keys * size)
+    return ffi::Error::Internal("attention: too little scratch memory");
+  float *keys = scratch->typed_data(), *values = keys + shape.all() * of_keys * size;
+  workers.each(shape.all() * of_keys, [&](int64_t task) {
+    const int64_t head = task / of_keys, i = task % of_keys;
+    const int64_t some = in_tile(shape.seen(head), i);
+    const auto from = [&](const Floats& x) {
+      return shape.tokens(x.typed_data(), shape.keys, head, i);
+    };
+    turn(from(k), some, kLog2E, keys + task * size);
+    pack(from(v), some, 1, values + task * size);
+  });
+  workers.each(shape.all() * of_queries, [&](int64_t task) {
+    const int64_t head = task / of_queries, i = task % of_queries;
+    const auto of = [&](const float* p) {
+      return shape.tokens(p, shape.queries, head, i);
+    };
+    read_tile(shape, shape.seen(head), of(q.typed_data()), in_tile(shape.queries, i),
+              keys + head * of_keys * size, values + head * of_keys * size,
+              of(out->typed_data()),
+              lse->typed_data() + head * shape.queries + i * kTile);
+  });
+  return ffi::Error::Success();
+}
+
+// ---------------------------------------------------------------- backward
+
+// Queries of all heads and what is known of each, packed; `dq` in parts to be added.
+struct Queries {
+  float *q, *d_out, *inner, *lse, *dq;
+
+  Queries(float* scratch, int64_t tiles, int64_t size)
+      : q(scratch),
+        d_out(q + tiles * size),
+        inner(d_out + tiles * size),
+        lse(inner + tiles * kTile),
+        dq(lse + tiles * kTile) {}
+
+  static int64_t floats(int64_t tiles, int64_t parts, int64_t size) {
+    return tiles * ((2 + parts) * size + 2 * kTile);
+  }
+};
+
+// One tile of keys and its gradients.
+struct Keys {
+  Memory k, turned_k, turned_v, dk, dv, hidden;
+
+  explicit Keys(int64_t size)
+      : k(size), turned_k(size), turned_v(size), dk(size), dv(size), hidden(kTile) {}
+
+  void begin(const Tokens& key, const Tokens& value, int64_t count, float scale,
+             int64_t size) const {
+    pack(key, count, scale, k);
+    turn(key, count, kLog2E, turned_k);
+    turn(value, count, 1, turned_v);
+    std::fill_n(static_cast<float*>(dk), size, 0.0f);
+    std::fill_n(static_cast<float*>(dv), size, 0.0f);
+    for (int64_t i = 0; i < kTile; ++i) hidden[i] = i < count ? 0 : kLowest;
+  }
+};
+
+void pack_queries(const Shape& shape, const Tokens& q, const Tokens& out,
+                  const Tokens& d_out, const float* lse, int64_t count,
+                  const Queries& to, int64_t tile) {
+  pack(q, count, shape.scale(), to.q + tile * shape.tile());
+  pack(d_out, count, 1, to.d_out + tile * shape.tile());
+  float* inner = to.inner + tile * kTile;
+  std::fill_n(inner, kTile, 0.0f);
+  std::fill_n(to.lse + tile * kTile, kTile, 0.0f);
+  std::copy_n(lse, count, to.lse + tile * kTile);
+  for (int64_t r = 0; r < count; ++r)
+    for (int64_t c = 0; c < shape.width; ++c) inner[r] += d_out[r][c] * out[r][c];
+}
+
+// The gradients by one tile of queries and one of keys, added to all three.
+void add_gradients(const Shape& shape, const Queries& from, int64_t tile, int64_t count,
+                   const Keys& keys, int64_t some, float* p, float* ds, float* dq) {
+  const float *q = from.q + tile * shape.tile(), *lse = from.lse + tile * kTile;
+  const float *d_out = from.d_out + tile * shape.tile();
+  const float *inner = from.inner + tile * kTile;
+  const int64_t rows = up(count, kPanel), width = shape.width;
+  scores(
+      rows, q, turned(keys.turned_k, width), some,
+      [&](int64_t r, int64_t c) { return load(keys.hidden + c) - lse[r]; },
+      [&](int64_t r, int64_t c, Vec s) { store(p + r * kTile + c, power(s)); });
+  scores(
+      rows, d_out, turned(keys.turned_v, width), some,
+      [&](int64_t r, int64_t) { return fill(-inner[r]); },
+      [&](int64_t r, int64_t c, Vec dp) {
+        store(ds + r * kTile + c, load(p + r * kTile + c) * dp);
+      });
+  add_product<Turned>(some, p, packed(d_out, count), width, keys.dv);
+  add_product<Turned>(some, ds, packed(q, count), width, keys.dk);
+  add_product<Square>(rows, ds, packed(keys.k, some), width, dq);
+}
+
+ffi::Error backward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, Ints lengths,
+                    Floats out, Floats lse, Floats d_out, Result d_q, Result d_k,
+                    Result d_v, Result scratch, int64_t parts) {
+  const Shape shape(q, k, lengths);
+  const Workers workers(&pool);
+  const int64_t of_keys = tiles(shape.keys), of_queries = tiles(shape.queries);
+  const int64_t size = shape.tile();
+  const int64_t all_queries = shape.all() * of_queries;
+  if (int64_t(scratch->element_count()) < Queries::floats(all_queries, parts, size))
+    return ffi::Error::Internal("attention: too little scratch memory");
+  const Queries queries(scratch->typed_data(), all_queries, size);
+  workers.each(shape.all() * of_queries, [&](int64_t task) {
+    const int64_t head = task / of_queries, i = task % of_queries;
+    const auto from = [&](const Floats& x) {
+      return shape.tokens(x.typed_data(), shape.queries, head, i);
+    };
+    pack_queries(shape, from(q), from(out), from(d_out),
+                 lse.typed_data() + head * shape.queries + i * kTile,
+                 in_tile(shape.queries, i), queries, task);
+  });
+  workers.each(shape.all() * parts, [&](int64_t task) {
+    const int64_t head = task / parts, part = task % parts;
+    const Keys keys(size);
+    const Memory p(kTile * kTile), ds(kTile * kTile);
+    float* dq = queries.dq + task * of_queries * size;
+    std::fill_n(dq, of_queries * size, 0.0f);
+    for (int64_t j = of_keys * part / parts; j < of_keys * (part + 1) / parts; ++j) {
+      const auto of = [&](const float* x) {
+        return shape.tokens(x, shape.keys, head, j);
+      };
+      const int64_t some = in_tile(shape.seen(head), j), total = in_tile(shape.keys, j);
+      keys.begin(of(k.typed_data()), of(v.typed_data()), some, shape.scale(), size);
+      for (int64_t i = 0; i < of_queries; ++i)
+        add_gradients(shape, queries, head * of_queries + i, in_tile(shape.queries, i), keys,
+                      some, p, ds, dq + i * size);
+      unpack(keys.dk, some, total, of(d_k->typed_data()));
+      unpack(keys.dv, some, total, of(d_v->typed_data()));
+    }
+  });
+  workers.each(shape.all() * of_queries, [&](int64_t task) {
+    const int64_t head = task / of_queries, i = task % of_queries;
+    float* sum = queries.dq + (head * parts * of_queries + i) * size;
+    for (int64_t part = 1; part < parts; ++part)
+      for (int64_t x = 0; x < size; ++x) sum[x] += sum[part * of_queries * size + x];
+    const int64_t count = in_tile(shape.queries, i);
+    unpack(sum, count, count,
+           shape.tokens(d_q->typed_data(), shape.queries, head, i));
+  });
+  return ffi::Error::Success();
+}
+
+// q, k, v, lengths
+auto inputs() {
+  return ffi::Ffi::Bind()
+      .Ctx<ffi::ThreadPool>()
+      .Arg<Floats>()
+      .Arg<Floats>()
+      .Arg<Floats>()
+      .Arg<Ints>();
+}
+
+}  // namespace
+
+// -> out, lse, scratch
+XLA_FFI_DEFINE_HANDLER_SYMBOL(aw_attention_forward, forward,
+                              inputs().Ret<Floats>().Ret<Floats>().Ret<Floats>());
+
+// and out, lse, the cotangent of out -> those of q, k, v; scratch
+XLA_FFI_DEFINE_HANDLER_SYMBOL(aw_attention_backward, backward,
+                              inputs()
+                                  .Arg<Floats>()
+                                  .Arg<Floats>()
+                                  .Arg<Floats>()
+                                  .Ret<Floats>()
+                                  .Ret<Floats>()
+                                  .Ret<Floats>()
+                                  .Ret<Floats>()
+                                  .Attr<int64_t>("parts"));
