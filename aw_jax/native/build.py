@@ -1,9 +1,10 @@
-"""Compiles the kernels (*.cc) of a folder at first use and keeps the library in a cache.
+"""Compiles the kernels (*.cc) of a folder at first use; the library stays in a cache.
 
-The headers here are for all of them. The file's name is a hash of everything that decides what it holds: sources, flags, CPU
-and jaxlib version. It is written aside and renamed, so processes that start together
-all find a whole library. `AW_JAX_CACHE` moves the cache, `AW_JAX_NO_NATIVE` switches
-the native backend off, `CXX` chooses the compiler.
+The headers beside this file are for all of them. The library's name is a hash of
+everything that decides what it holds: sources, flags, CPU and jaxlib version.
+It is written aside and renamed, so processes that start together all find a whole
+library. `AW_JAX_CACHE` moves the cache, `AW_JAX_NO_NATIVE` switches all native kernels
+off, `CXX` chooses the compiler.
 """
 
 import contextlib
@@ -42,7 +43,7 @@ class BuildError(Exception):
 
 @functools.cache
 def register(folder: Path, names: Sequence[str], *maths: str) -> bool:
-    """Makes `names` of the folder's library XLA calls on the CPU, if it can be built."""
+    """Makes `names` of the folder's library XLA calls; whether it could be built."""
     compiled = library(folder, *maths)
     if compiled is None:
         return False
@@ -126,7 +127,7 @@ def _load(folder: Path, maths: Sequence[str], compiler: str, cpu: str) -> ctypes
 
 
 def compile_to(path: Path, folder: Path, command: Sequence[str]) -> None:
-    """Builds the folder's library with `command` (compiler, flags); renames it to `path`."""
+    """Builds the folder by `command` (compiler, flags) and renames it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as aside:
         built = Path(aside) / path.name

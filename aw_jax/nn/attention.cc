@@ -4,12 +4,13 @@
 //   s = c log2(e) q k^T,  lse = log2 sum 2^s,  p = 2^(s - lse),  o = p v
 //   dv = p^T do,  ds = p * (do v^T - <do, o>),  dq = c ds k,  dk = c ds^T q
 //
-// Scores exist as tiles of kTile queries by kTile keys in the cache of one core and are
+// Scores exist as tiles of kTile queries by kTile keys in the cache of one core, and are
 // computed again for the gradient, so memory grows with tokens, not with their square.
-// Every product is one loop over panels of columns; operands are packed for it once.
+// All products are made of blocks of 6 rows by a panel of columns, for which operands are
+// packed once: a block keeps its sums in registers, which is 0.9 of what a core can do.
 //
-// Each output is summed by one task in a fixed order; how work is cut follows from the
-// shapes alone. So the bits do not depend on the number of threads.
+// Each sum is made by one task in a fixed order, and how work is cut follows from the
+// shapes alone, so the bits do not depend on the number of threads.
 
 #include <algorithm>
 #include <cmath>
@@ -28,8 +29,8 @@ using Ints = ffi::Buffer<ffi::S32>;
 using Result = ffi::Result<Floats>;
 
 constexpr int kPanel = 2 * kLanes;  // columns
-constexpr int kGroup = 6;           // rows: 12 sums, two columns and a row fill 15 registers
-constexpr int kTile = 96;           // a multiple of both
+constexpr int kGroup = 6;           // rows: 12 sums and 3 factors are in 16 registers
+constexpr int kTile = 96;           // tokens, a multiple of both
 constexpr float kLowest = -1e30f;   // below any score; finite, as it is subtracted
 constexpr float kLog2E = 1.44269504f;
 static_assert(kTile % kGroup == 0 && kTile % kPanel == 0, "tiles of whole groups");
@@ -49,7 +50,7 @@ struct Memory {
 
 // ---------------------------------------------------------------- packing
 
-// Tokens of one head as XLA has them: [token, head, width], `stride` from one to the next.
+// Some tokens of one head as XLA has them, `stride` from one to the next.
 struct Tokens {
   float* first;
   int64_t stride, width;
@@ -88,7 +89,7 @@ void turn(const Tokens& from, int64_t count, float scale, float* to) {
 
 // ---------------------------------------------------------------- products
 
-// How a left operand lies: steps to the next row, the next column, the next kPanel columns.
+// How a left operand lies: steps to the next row, column, and kPanel columns.
 struct Panels {  // of tokens by width, as packed
   static constexpr int kRow = kPanel, kColumn = 1, kBlock = kTile * kPanel;
 };
@@ -111,8 +112,8 @@ inline Right turned(const float* p, int64_t width) {
   return {p, up(width, kPanel), up(width, kPanel) * kPanel};
 }
 
-// to[r][c] += sum_d a(r, d) b(d, c), for a group of rows and a panel of columns. Not inlined,
-// so that all registers are its own.
+// to[r][c] += sum_d a(r, d) b(d, c), for a group of rows and a panel of columns. Not
+// inlined, so that all registers are its own.
 template <typename A>
 __attribute__((noinline)) void add_block(const float* a, const float* b, int64_t depth,
                                          float* to) {
@@ -159,8 +160,9 @@ inline void scores(int64_t rows, const float* a, const Right& b, int64_t columns
     }
 }
 
-// 2^x for x <= 0 or not far above it; 0 or nearly for less than -125. NaN stays NaN.
-inline Vec power(Vec x) { return exp2(greater(fill(-125), x)); }
+// 2^x for x <= 0 or a little more, and 2^-100 for less than that: as good as 0, and what
+// it multiplies does not underflow, which is slow. NaN stays NaN.
+inline Vec power(Vec x) { return exp2(greater(fill(-100), x)); }
 
 template <typename F>
 inline float over_lanes(Vec v, const F& f) {
@@ -172,6 +174,11 @@ inline float over_lanes(Vec v, const F& f) {
 }
 
 // ---------------------------------------------------------------- shapes
+
+inline int64_t tiles(int64_t n) { return (n + kTile - 1) / kTile; }
+inline int64_t in_tile(int64_t n, int64_t tile) {
+  return std::clamp<int64_t>(n - tile * kTile, 0, kTile);
+}
 
 struct Shape {
   int64_t samples = 1, queries, keys, heads, width;
@@ -187,12 +194,28 @@ struct Shape {
   }
 
   int64_t all() const { return samples * heads; }
-  int64_t tile() const { return kTile * up(width, kPanel); }  // floats
+  int64_t size() const { return kTile * up(width, kPanel); }  // floats of a packed tile
   float scale() const { return 1 / std::sqrt(float(width)); }
   int64_t seen(int64_t head) const {  // keys that count
     return std::clamp<int64_t>(lengths[head / heads], 0, keys);
   }
-  // Tokens from tile `tile` on, of `count` to a head.
+
+  // Tokens of a head from a tile on, in q and its like, or in k and its like.
+  Tokens at_query(const Floats& x, int64_t head, int64_t tile) const {
+    return tokens(x.typed_data(), queries, head, tile);
+  }
+  Tokens at_key(const Floats& x, int64_t head, int64_t tile) const {
+    return tokens(x.typed_data(), keys, head, tile);
+  }
+
+  // Calls work(head, tile, task) for `count` tiles of every head.
+  template <typename F>
+  void each_tile(const Workers& workers, int64_t count, const F& work) const {
+    workers.each(all() * count,
+                 [&](int64_t task) { work(task / count, task % count, task); });
+  }
+
+ private:
   Tokens tokens(const float* p, int64_t count, int64_t head, int64_t tile) const {
     const int64_t first = head / heads * count + tile * kTile;
     const int64_t at = (first * heads + head % heads) * width;
@@ -200,9 +223,8 @@ struct Shape {
   }
 };
 
-inline int64_t tiles(int64_t n) { return (n + kTile - 1) / kTile; }
-inline int64_t in_tile(int64_t n, int64_t tile) {
-  return std::clamp<int64_t>(n - tile * kTile, 0, kTile);
+ffi::Error too_little_scratch() {
+  return ffi::Error::Internal("attention: too little scratch memory");
 }
 
 // ---------------------------------------------------------------- forward
@@ -237,7 +259,8 @@ struct Running {
   void raise(int64_t r, const float* row, int64_t columns) {
     Vec highest[2] = {fill(top[r]), fill(top[r])};
     for (int64_t c = 0; c < columns; c += kPanel)
-      for (int j = 0; j < 2; ++j) highest[j] = greater(highest[j], load(row + c + j * kLanes));
+      for (int j = 0; j < 2; ++j)
+        highest[j] = greater(highest[j], load(row + c + j * kLanes));
     const float next = over_lanes(greater(highest[0], highest[1]),
                                   [](float a, float b) { return a > b ? a : b; });
     factor[r] = power(fill(top[r] - next))[0];
@@ -258,20 +281,20 @@ void scale_rows(const float* factor, int64_t rows, int64_t width, float* x) {
 // What the queries of one tile read, and their lse.
 void read_tile(const Shape& shape, int64_t seen, const Tokens& q, int64_t count,
                const float* keys, const float* values, const Tokens& out, float* lse) {
-  const Memory query(shape.tile()), read(shape.tile()), p(kTile * kTile);
+  const Memory query(shape.size()), read(shape.size()), p(kTile * kTile);
   const int64_t rows = up(count, kGroup);
   Running softmax;
   pack(q, count, shape.scale(), query);
-  std::fill_n(static_cast<float*>(read), shape.tile(), 0.0f);
+  std::fill_n(static_cast<float*>(read), shape.size(), 0.0f);
   for (int64_t i = 0; i < tiles(seen); ++i) {
     const int64_t some = in_tile(seen, i);
     scores(
-        rows, query, turned(keys + i * shape.tile(), shape.width), some,
+        rows, query, turned(keys + i * shape.size(), shape.width), some,
         [](int64_t, int64_t) { return Vec{}; },
         [&](int64_t r, int64_t c, Vec s) { store(p + r * kTile + c, s); });
     softmax.take(rows, p, some);
     scale_rows(softmax.factor, rows, shape.width, read);
-    add_product<Square>(rows, p, packed(values + i * shape.tile(), some), shape.width,
+    add_product<Square>(rows, p, packed(values + i * shape.size(), some), shape.width,
                         read);
   }
   float factor[kTile];
@@ -288,28 +311,20 @@ ffi::Error forward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, Ints leng
                    Result out, Result lse, Result scratch) {
   const Shape shape(q, k, lengths);
   const Workers workers(&pool);
-  const int64_t of_keys = tiles(shape.keys), of_queries = tiles(shape.queries);
-  const int64_t size = shape.tile();
-  if (int64_t(scratch->element_count()) < 2 * shape.all() * of_keys * size)
-    return ffi::Error::Internal("attention: too little scratch memory");
-  float *keys = scratch->typed_data(), *values = keys + shape.all() * of_keys * size;
-  workers.each(shape.all() * of_keys, [&](int64_t task) {
-    const int64_t head = task / of_keys, i = task % of_keys;
+  const int64_t of_keys = tiles(shape.keys), size = shape.size();
+  const int64_t packed = shape.all() * of_keys * size;
+  if (int64_t(scratch->element_count()) < 2 * packed) return too_little_scratch();
+  float *keys = scratch->typed_data(), *values = keys + packed;
+  shape.each_tile(workers, of_keys, [&](int64_t head, int64_t i, int64_t task) {
     const int64_t some = in_tile(shape.seen(head), i);
-    const auto from = [&](const Floats& x) {
-      return shape.tokens(x.typed_data(), shape.keys, head, i);
-    };
-    turn(from(k), some, kLog2E, keys + task * size);
-    pack(from(v), some, 1, values + task * size);
+    turn(shape.at_key(k, head, i), some, kLog2E, keys + task * size);
+    pack(shape.at_key(v, head, i), some, 1, values + task * size);
   });
-  workers.each(shape.all() * of_queries, [&](int64_t task) {
-    const int64_t head = task / of_queries, i = task % of_queries;
-    const auto of = [&](const float* p) {
-      return shape.tokens(p, shape.queries, head, i);
-    };
-    read_tile(shape, shape.seen(head), of(q.typed_data()), in_tile(shape.queries, i),
-              keys + head * of_keys * size, values + head * of_keys * size,
-              of(out->typed_data()),
+  shape.each_tile(workers, tiles(shape.queries), [&](int64_t head, int64_t i, int64_t) {
+    const int64_t own = head * of_keys * size;
+    read_tile(shape, shape.seen(head), shape.at_query(q, head, i),
+              in_tile(shape.queries, i), keys + own, values + own,
+              shape.at_query(*out, head, i),
               lse->typed_data() + head * shape.queries + i * kTile);
   });
   return ffi::Error::Success();
@@ -354,21 +369,21 @@ struct Keys {
 void pack_queries(const Shape& shape, const Tokens& q, const Tokens& out,
                   const Tokens& d_out, const float* lse, int64_t count,
                   const Queries& to, int64_t tile) {
-  pack(q, count, shape.scale(), to.q + tile * shape.tile());
-  pack(d_out, count, 1, to.d_out + tile * shape.tile());
-  float* inner = to.inner + tile * kTile;
-  std::fill_n(inner, kTile, 0.0f);
-  std::fill_n(to.lse + tile * kTile, kTile, 0.0f);
-  std::copy_n(lse, count, to.lse + tile * kTile);
-  for (int64_t r = 0; r < count; ++r)
-    for (int64_t c = 0; c < shape.width; ++c) inner[r] += d_out[r][c] * out[r][c];
+  pack(q, count, shape.scale(), to.q + tile * shape.size());
+  pack(d_out, count, 1, to.d_out + tile * shape.size());
+  for (int64_t r = 0; r < kTile; ++r) {
+    float inner = 0;
+    for (int64_t c = 0; r < count && c < shape.width; ++c) inner += d_out[r][c] * out[r][c];
+    to.inner[tile * kTile + r] = inner;
+    to.lse[tile * kTile + r] = r < count ? lse[r] : 0;
+  }
 }
 
 // The gradients by one tile of queries and one of keys, added to all three.
 void add_gradients(const Shape& shape, const Queries& from, int64_t tile, int64_t count,
                    const Keys& keys, int64_t some, float* p, float* ds, float* dq) {
-  const float *q = from.q + tile * shape.tile(), *lse = from.lse + tile * kTile;
-  const float *d_out = from.d_out + tile * shape.tile();
+  const float *q = from.q + tile * shape.size(), *lse = from.lse + tile * kTile;
+  const float *d_out = from.d_out + tile * shape.size();
   const float *inner = from.inner + tile * kTile;
   const int64_t rows = up(count, kPanel), width = shape.width;
   scores(
@@ -386,53 +401,51 @@ void add_gradients(const Shape& shape, const Queries& from, int64_t tile, int64_
   add_product<Square>(rows, ds, packed(keys.k, some), width, dq);
 }
 
+// dk and dv of a tile of keys, and what it adds to `dq` of all queries of the head.
+void tile_gradients(const Shape& shape, const Queries& queries, const Keys& keys,
+                    int64_t head, int64_t some, float* dq) {
+  const Memory p(kTile * kTile), ds(kTile * kTile);
+  const int64_t of_queries = tiles(shape.queries);
+  for (int64_t i = 0; i < of_queries; ++i)
+    add_gradients(shape, queries, head * of_queries + i, in_tile(shape.queries, i), keys,
+                  some, p, ds, dq + i * shape.size());
+}
+
 ffi::Error backward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, Ints lengths,
                     Floats out, Floats lse, Floats d_out, Result d_q, Result d_k,
                     Result d_v, Result scratch, int64_t parts) {
   const Shape shape(q, k, lengths);
   const Workers workers(&pool);
   const int64_t of_keys = tiles(shape.keys), of_queries = tiles(shape.queries);
-  const int64_t size = shape.tile();
-  const int64_t all_queries = shape.all() * of_queries;
-  if (int64_t(scratch->element_count()) < Queries::floats(all_queries, parts, size))
-    return ffi::Error::Internal("attention: too little scratch memory");
-  const Queries queries(scratch->typed_data(), all_queries, size);
-  workers.each(shape.all() * of_queries, [&](int64_t task) {
-    const int64_t head = task / of_queries, i = task % of_queries;
-    const auto from = [&](const Floats& x) {
-      return shape.tokens(x.typed_data(), shape.queries, head, i);
-    };
-    pack_queries(shape, from(q), from(out), from(d_out),
+  const int64_t all = shape.all() * of_queries, size = shape.size();
+  if (int64_t(scratch->element_count()) < Queries::floats(all, parts, size))
+    return too_little_scratch();
+  const Queries queries(scratch->typed_data(), all, size);
+  shape.each_tile(workers, of_queries, [&](int64_t head, int64_t i, int64_t task) {
+    pack_queries(shape, shape.at_query(q, head, i), shape.at_query(out, head, i),
+                 shape.at_query(d_out, head, i),
                  lse.typed_data() + head * shape.queries + i * kTile,
                  in_tile(shape.queries, i), queries, task);
   });
-  workers.each(shape.all() * parts, [&](int64_t task) {
-    const int64_t head = task / parts, part = task % parts;
+  shape.each_tile(workers, parts, [&](int64_t head, int64_t part, int64_t task) {
     const Keys keys(size);
-    const Memory p(kTile * kTile), ds(kTile * kTile);
     float* dq = queries.dq + task * of_queries * size;
     std::fill_n(dq, of_queries * size, 0.0f);
     for (int64_t j = of_keys * part / parts; j < of_keys * (part + 1) / parts; ++j) {
-      const auto of = [&](const float* x) {
-        return shape.tokens(x, shape.keys, head, j);
-      };
       const int64_t some = in_tile(shape.seen(head), j), total = in_tile(shape.keys, j);
-      keys.begin(of(k.typed_data()), of(v.typed_data()), some, shape.scale(), size);
-      for (int64_t i = 0; i < of_queries; ++i)
-        add_gradients(shape, queries, head * of_queries + i, in_tile(shape.queries, i), keys,
-                      some, p, ds, dq + i * size);
-      unpack(keys.dk, some, total, of(d_k->typed_data()));
-      unpack(keys.dv, some, total, of(d_v->typed_data()));
+      keys.begin(shape.at_key(k, head, j), shape.at_key(v, head, j), some, shape.scale(),
+                 size);
+      tile_gradients(shape, queries, keys, head, some, dq);
+      unpack(keys.dk, some, total, shape.at_key(*d_k, head, j));
+      unpack(keys.dv, some, total, shape.at_key(*d_v, head, j));
     }
   });
-  workers.each(shape.all() * of_queries, [&](int64_t task) {
-    const int64_t head = task / of_queries, i = task % of_queries;
+  shape.each_tile(workers, of_queries, [&](int64_t head, int64_t i, int64_t) {
+    const int64_t count = in_tile(shape.queries, i);
     float* sum = queries.dq + (head * parts * of_queries + i) * size;
     for (int64_t part = 1; part < parts; ++part)
       for (int64_t x = 0; x < size; ++x) sum[x] += sum[part * of_queries * size + x];
-    const int64_t count = in_tile(shape.queries, i);
-    unpack(sum, count, count,
-           shape.tokens(d_q->typed_data(), shape.queries, head, i));
+    unpack(sum, count, count, shape.at_query(*d_q, head, i));
   });
   return ffi::Error::Success();
 }

@@ -12,7 +12,7 @@ ZEN3 = "x86_64 {'model name': 'AMD EPYC', 'flags': 'sse2 avx avx2 fma bmi1 bmi2'
 
 @pytest.fixture
 def fresh(monkeypatch, tmp_path):
-    """A folder of a tiny source, `cache` beside it, in a process that has not asked yet."""
+    """A folder of a tiny source beside an empty cache; nobody has asked yet."""
     source = tmp_path / "source"
     source.mkdir()
     (source / "tiny.cc").write_text('extern "C" int answer() { return 42; }\n')
