@@ -41,7 +41,6 @@ class BuildError(Exception):
     """Why there is no library, in one line."""
 
 
-@functools.cache
 def register(folder: Path, names: Sequence[str], *maths: str) -> bool:
     """Makes `names` of the folder's library XLA calls; whether it could be built."""
     compiled = library(folder, *maths)

@@ -5,6 +5,7 @@ number of threads. XLA does not partition a custom call: for one device, or with
 `shard_map`.
 """
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ TASKS, TASK_TILES = 16, 4
 """The gradient is cut into tasks, this many if each has so many tiles of keys."""
 
 
+@functools.cache
 def available() -> bool:
     """Whether the kernel can be used; compiles and registers it when first asked."""
     return build.register(Path(__file__).parent, (FORWARD, BACKWARD))

@@ -21,6 +21,7 @@ HARMONICS_BACKWARD = "aw_harmonics_backward"
 MAX_CHANNELS = 32
 
 
+@functools.cache
 def available() -> bool:
     """Whether the kernels can be used; compiles and registers them when first asked."""
     names = (FORWARD, BACKWARD, HARMONICS_FORWARD, HARMONICS_BACKWARD)
