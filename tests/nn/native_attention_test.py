@@ -5,9 +5,6 @@ Tolerances leave an order of magnitude over float32 rounding of sums of a few hu
 
 import ctypes
 import hashlib
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -188,17 +185,5 @@ def fingerprint():
     return digest.hexdigest()
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2,
-    reason="needs two processors and a way to hide one",
-)
-def test_one_thread_gives_the_same_bits_as_many():
-    script = (
-        "import os, runpy\n"
-        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        f"print(runpy.run_path({__file__!r})['fingerprint']())\n"
-    )
-    alone = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert alone.stdout.split()[-1] == fingerprint()
+def test_one_thread_gives_the_same_bits_as_many(on_one_processor):
+    assert on_one_processor(__file__, "fingerprint") == fingerprint()
