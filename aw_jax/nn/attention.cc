@@ -6,8 +6,6 @@
 //
 // Scores exist as tiles of kTile queries by kTile keys in the cache of one core, and are
 // computed again for the gradient, so memory grows with tokens, not with their square.
-// All products are made of blocks of 6 rows by a panel of columns, for which operands are
-// packed once: a block keeps its sums in registers, which is 0.9 of what a core can do.
 //
 // Each sum is made by one task in a fixed order, and how work is cut follows from the
 // shapes alone, so the bits do not depend on the number of threads.
@@ -16,8 +14,10 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "lanes.h"
+#include "packed.h"
 #include "workers.h"
 #include "xla/ffi/api/ffi.h"
 
@@ -28,120 +28,10 @@ using Floats = ffi::Buffer<ffi::F32>;
 using Ints = ffi::Buffer<ffi::S32>;
 using Result = ffi::Result<Floats>;
 
-constexpr int kPanel = 2 * kLanes;  // columns
-constexpr int kGroup = 6;           // rows: 12 sums and 3 factors are in 16 registers
-constexpr int kTile = 96;           // tokens, a multiple of both
-constexpr float kLowest = -1e30f;   // below any score; finite, as it is subtracted
+constexpr float kLowest = -1e30f;  // below any score; finite, as it is subtracted
 constexpr float kLog2E = 1.44269504f;
-static_assert(kTile % kGroup == 0 && kTile % kPanel == 0, "tiles of whole groups");
 
-inline int64_t up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
-inline void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
-
-// Packed matrices lie on cache lines.
-struct alignas(64) Line {
-  float lane[16];
-};
-struct Memory {
-  std::unique_ptr<Line[]> lines;
-  explicit Memory(int64_t floats) : lines(uninitialised<Line>(up(floats, 16) / 16)) {}
-  operator float*() const { return lines[0].lane; }
-};
-
-// ---------------------------------------------------------------- packing
-
-// Some tokens of one head as XLA has them, `stride` from one to the next.
-struct Tokens {
-  float* first;
-  int64_t stride, width;
-
-  float* operator[](int64_t i) const { return first + i * stride; }
-};
-
-// A tile of tokens by panels, [panel of the width, token, column]; zeros fill it up.
-void pack(const Tokens& from, int64_t count, float scale, float* to) {
-  for (int64_t c = 0; c < from.width; c += kPanel, to += kTile * kPanel) {
-    const int64_t some = std::min<int64_t>(kPanel, from.width - c);
-    if (count < kTile || some < kPanel) std::fill(to, to + kTile * kPanel, 0.0f);
-    for (int64_t t = 0; t < count; ++t)
-      for (int64_t i = 0; i < some; ++i) to[t * kPanel + i] = scale * from[t][c + i];
-  }
-}
-
-// Back to `total` tokens, those after `count` being zeros.
-void unpack(const float* from, int64_t count, int64_t total, const Tokens& to) {
-  for (int64_t c = 0; c < to.width; c += kPanel, from += kTile * kPanel) {
-    const int64_t some = std::min<int64_t>(kPanel, to.width - c);
-    for (int64_t t = 0; t < count; ++t) std::copy_n(from + t * kPanel, some, to[t] + c);
-    for (int64_t t = count; t < total; ++t) std::fill_n(to[t] + c, some, 0.0f);
-  }
-}
-
-// The same transposed, [panel of tokens, width, token].
-void turn(const Tokens& from, int64_t count, float scale, float* to) {
-  const int64_t depth = up(from.width, kPanel);
-  if (count < kTile || from.width < depth) std::fill(to, to + kTile * depth, 0.0f);
-  for (int64_t t = 0; t < count; ++t) {
-    float* column = to + t / kPanel * depth * kPanel + t % kPanel;
-    for (int64_t i = 0; i < from.width; ++i) column[i * kPanel] = scale * from[t][i];
-  }
-}
-
-// ---------------------------------------------------------------- products
-
-// How a left operand lies: steps to the next row, column, and kPanel columns.
-struct Panels {  // of tokens by width, as packed
-  static constexpr int kRow = kPanel, kColumn = 1, kBlock = kTile * kPanel;
-};
-struct Square {  // of queries by keys, row by row
-  static constexpr int kRow = kTile, kColumn = 1, kBlock = kPanel;
-};
-struct Turned {  // its transpose
-  static constexpr int kRow = 1, kColumn = kTile, kBlock = kTile * kPanel;
-};
-
-// A right operand: panels of columns, each [depth, column], `step` apart.
-struct Right {
-  const float* first;
-  int64_t depth, step;
-};
-inline Right packed(const float* p, int64_t tokens) {
-  return {p, up(tokens, kPanel), kTile * kPanel};
-}
-inline Right turned(const float* p, int64_t width) {
-  return {p, up(width, kPanel), up(width, kPanel) * kPanel};
-}
-
-// to[r][c] += sum_d a(r, d) b(d, c), for a group of rows and a panel of columns. Not
-// inlined, so that all registers are its own.
-template <typename A>
-__attribute__((noinline)) void add_block(const float* a, const float* b, int64_t depth,
-                                         float* to) {
-  Vec sum[kGroup][2];
-  for (int i = 0; i < kGroup; ++i)
-    for (int j = 0; j < 2; ++j) sum[i][j] = load(to + i * kPanel + j * kLanes);
-  for (; depth > 0; depth -= kPanel, a += A::kBlock)
-#pragma GCC unroll 4
-    for (int d = 0; d < kPanel; ++d, b += kPanel) {
-      const Vec b0 = load(b), b1 = load(b + kLanes);
-      for (int i = 0; i < kGroup; ++i) {
-        const Vec x = fill(a[i * A::kRow + d * A::kColumn]);
-        sum[i][0] += x * b0;
-        sum[i][1] += x * b1;
-      }
-    }
-  for (int i = 0; i < kGroup; ++i)
-    for (int j = 0; j < 2; ++j) store(to + i * kPanel + j * kLanes, sum[i][j]);
-}
-
-// to += a b, `to` lying by panels.
-template <typename A>
-void add_product(int64_t rows, const float* a, const Right& b, int64_t width, float* to) {
-  for (int64_t c = 0; c < width; c += kPanel)
-    for (int64_t r = 0; r < rows; r += kGroup)
-      add_block<A>(a + r * A::kRow, b.first + c / kPanel * b.step, b.depth,
-                   to + c * kTile + r * kPanel);
-}
+// ---------------------------------------------------------------- scores
 
 // finish(r, c, start(r, c) + (a b)(r, c)) for vectors of columns from c on.
 template <typename Start, typename Finish>
@@ -312,9 +202,9 @@ ffi::Error forward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, Ints leng
   const Shape shape(q, k, lengths);
   const Workers workers(&pool);
   const int64_t of_keys = tiles(shape.keys), size = shape.size();
-  const int64_t packed = shape.all() * of_keys * size;
-  if (int64_t(scratch->element_count()) < 2 * packed) return too_little_scratch();
-  float *keys = scratch->typed_data(), *values = keys + packed;
+  const int64_t all = shape.all() * of_keys;
+  if (int64_t(scratch->element_count()) < 2 * all * size) return too_little_scratch();
+  float *keys = scratch->typed_data(), *values = keys + all * size;
   shape.each_tile(workers, of_keys, [&](int64_t head, int64_t i, int64_t task) {
     const int64_t some = in_tile(shape.seen(head), i);
     turn(shape.at_key(k, head, i), some, kLog2E, keys + task * size);
@@ -373,7 +263,8 @@ void pack_queries(const Shape& shape, const Tokens& q, const Tokens& out,
   pack(d_out, count, 1, to.d_out + tile * shape.size());
   for (int64_t r = 0; r < kTile; ++r) {
     float inner = 0;
-    for (int64_t c = 0; r < count && c < shape.width; ++c) inner += d_out[r][c] * out[r][c];
+    for (int64_t c = 0; r < count && c < shape.width; ++c)
+      inner += d_out[r][c] * out[r][c];
     to.inner[tile * kTile + r] = inner;
     to.lse[tile * kTile + r] = r < count ? lse[r] : 0;
   }
@@ -407,8 +298,8 @@ void tile_gradients(const Shape& shape, const Queries& queries, const Keys& keys
   const Memory p(kTile * kTile), ds(kTile * kTile);
   const int64_t of_queries = tiles(shape.queries);
   for (int64_t i = 0; i < of_queries; ++i)
-    add_gradients(shape, queries, head * of_queries + i, in_tile(shape.queries, i), keys,
-                  some, p, ds, dq + i * shape.size());
+    add_gradients(shape, queries, head * of_queries + i, in_tile(shape.queries, i),
+                  keys, some, p, ds, dq + i * shape.size());
 }
 
 ffi::Error backward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, Ints lengths,
@@ -452,12 +343,14 @@ ffi::Error backward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, Ints len
 
 // q, k, v, lengths
 auto inputs() {
-  return ffi::Ffi::Bind()
-      .Ctx<ffi::ThreadPool>()
-      .Arg<Floats>()
-      .Arg<Floats>()
-      .Arg<Floats>()
-      .Arg<Ints>();
+  auto threads = ffi::Ffi::Bind().Ctx<ffi::ThreadPool>();
+  return std::move(threads).Arg<Floats>().Arg<Floats>().Arg<Floats>().Arg<Ints>();
+}
+
+// and out, lse, the cotangent of out -> cotangents of q, k and v, scratch
+auto gradient() {
+  auto with_kept = inputs().Arg<Floats>().Arg<Floats>().Arg<Floats>();
+  return std::move(with_kept).Ret<Floats>().Ret<Floats>().Ret<Floats>().Ret<Floats>();
 }
 
 }  // namespace
@@ -466,14 +359,5 @@ auto inputs() {
 XLA_FFI_DEFINE_HANDLER_SYMBOL(aw_attention_forward, forward,
                               inputs().Ret<Floats>().Ret<Floats>().Ret<Floats>());
 
-// and out, lse, the cotangent of out -> those of q, k, v; scratch
 XLA_FFI_DEFINE_HANDLER_SYMBOL(aw_attention_backward, backward,
-                              inputs()
-                                  .Arg<Floats>()
-                                  .Arg<Floats>()
-                                  .Arg<Floats>()
-                                  .Ret<Floats>()
-                                  .Ret<Floats>()
-                                  .Ret<Floats>()
-                                  .Ret<Floats>()
-                                  .Attr<int64_t>("parts"));
+                              gradient().Attr<int64_t>("parts"));

@@ -19,7 +19,7 @@ from aw_jax.native import build
 
 FORWARD, BACKWARD = "aw_attention_forward", "aw_attention_backward"
 TILE = 96
-"""Tokens packed together: `kTile` of attention.cc."""
+"""Tokens packed together: `kTile` of packed.h."""
 PANEL = 32
 """The width is filled up to a multiple of this at most, for the widest lanes."""
 TASKS, TASK_TILES = 16, 4
