@@ -6,6 +6,8 @@ launcher leave it out, so that these run programs as users have them.
 """
 
 import os
+import subprocess
+import sys
 
 import jax
 import pytest
@@ -23,6 +25,25 @@ def compiled(tmp_path_factory, worker_id):
     jax.config.update("jax_compilation_cache_dir", str(shared / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     return shared / "compiled"
+
+
+@pytest.fixture
+def on_one_processor():
+    """Runs a function of a file where one is seen; returns the word it gives."""
+    if not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two processors and a way to hide one")
+
+    def run(file, name):
+        script = (
+            "import os, runpy\n"
+            "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+            f"print(runpy.run_path({file!r})[{name!r}]())\n"
+        )
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout.split()[-1]
+
+    return run
 
 
 def pytest_collection_modifyitems(items):

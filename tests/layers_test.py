@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "aw_jax"
 LAYERS = {
     "core": 0,
+    "native": 0,
     "config": 1,
     "runs": 1,
     "images": 1,

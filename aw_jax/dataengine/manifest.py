@@ -28,7 +28,8 @@ from aw_jax.data import clips, records
 from aw_jax.data.clips import ClipRecord
 from aw_jax.images.resize import area
 from aw_jax.media import images
-from aw_jax.splat.kernels import build, native
+from aw_jax.native import build
+from aw_jax.splat.kernels import native
 
 MANIFEST = "manifest.json"
 SIDE = 12

@@ -2,7 +2,8 @@
 
 `rows` walks over heads and blocks of query rows with a plain softmax over all keys, and
 computes the scores again in the backward pass: memory grows with the token count, not
-its square, and the scores of a block stay in the cache of a CPU. `plain` is the
+its square, and the scores of a block stay in the cache of a CPU. `native` is the same
+in C++ for CPUs, by tiles of keys too, in float32 and for one device. `plain` is the
 textbook form. `cudnn` is the flash kernel of NVIDIA GPUs (16-bit types only).
 """
 
@@ -12,9 +13,10 @@ import jax
 import jax.numpy as jnp
 
 from aw_jax.core.arrays import Array, Float, Int
+from aw_jax.nn import native_attention
 from aw_jax.nn.row_attention import row_attention
 
-Kernel = Literal["auto", "rows", "plain", "xla", "cudnn"]
+Kernel = Literal["auto", "native", "rows", "plain", "xla", "cudnn"]
 _SMALL = 256 * 256
 
 
@@ -33,6 +35,8 @@ def attend(
         return plain_attention(q, k, v, lengths=lengths)
     if kernel == "rows":
         return row_attention(q, k, v, lengths)
+    if kernel == "native":
+        return native_attention.native_attention(q, k, v, lengths)
     fused: Literal["xla", "cudnn"] = "cudnn" if kernel == "cudnn" else "xla"
     return jax.nn.dot_product_attention(
         q, k, v, key_value_seq_lengths=lengths, implementation=fused
@@ -45,7 +49,11 @@ def _pick(q: Array, k: Array) -> Kernel:
         return "cudnn" if half and q.shape[-1] % 8 == 0 else "xla"
     if q.shape[1] * k.shape[1] <= _SMALL:
         return "plain"
-    return "rows" if jax.default_backend() == "cpu" else "xla"
+    if jax.default_backend() != "cpu":
+        return "xla"
+    # XLA would gather the arrays of all devices for a custom call.
+    native = q.dtype == k.dtype == jnp.float32 and jax.device_count() == 1
+    return "native" if native and native_attention.available() else "rows"
 
 
 def plain_attention(

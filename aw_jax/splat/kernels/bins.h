@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "lanes.h"
+#include "tile.h"
 #include "workers.h"
 
 namespace {

@@ -23,7 +23,7 @@
 #include <new>
 
 #include "bins.h"
-#include "lanes.h"
+#include "tile.h"
 #include "workers.h"
 #include "xla/ffi/api/ffi.h"
 

@@ -5,6 +5,7 @@ images and gradients do not depend on the number of threads, to the last bit.
 """
 
 import functools
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ import numpy as np
 
 from aw_jax.core.arrays import Array, Bool, Float, Int
 from aw_jax.core.errors import UserError
-from aw_jax.splat.kernels import build
+from aw_jax.native import build
 
 FORWARD, BACKWARD = "aw_composite_forward", "aw_composite_backward"
 HARMONICS_FORWARD = "aw_harmonics_forward"
@@ -23,13 +24,8 @@ MAX_CHANNELS = 32
 @functools.cache
 def available() -> bool:
     """Whether the kernels can be used; compiles and registers them when first asked."""
-    library = build.library()
-    if library is None:
-        return False
-    for name in (FORWARD, BACKWARD, HARMONICS_FORWARD, HARMONICS_BACKWARD):
-        handler = jax.ffi.pycapsule(getattr(library, name))
-        jax.ffi.register_ffi_target(name, handler, platform="cpu")
-    return True
+    names = (FORWARD, BACKWARD, HARMONICS_FORWARD, HARMONICS_BACKWARD)
+    return build.register(Path(__file__).parent, names, *build.MATHS)
 
 
 def forward(

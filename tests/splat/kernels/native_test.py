@@ -6,9 +6,7 @@ float32 rounding. Scenes are small, so no pair is within rounding of a threshold
 
 import ctypes
 import hashlib
-import os
-import subprocess
-import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aw_jax.splat.kernels import build, native, xla
+from aw_jax.native import build
+from aw_jax.splat.kernels import native, xla
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="needs a C++ compiler")
 
@@ -307,7 +306,8 @@ def test_every_lane_width_compiles_and_those_that_run_here_agree(
     sets = {4: (), 8: build.AVX2, 16: build.AVX512}[lanes]
     flags = (*build.FLAGS, *build.MATHS, f"-DAW_LANES={lanes}", *sets)
     path = tmp_path / "lanes.so"
-    build.compile_to(path, [build.find_compiler(), *flags])
+    folder = Path(native.__file__).parent
+    build.compile_to(path, folder, [build.find_compiler(), *flags])
     here = build.machine_flags(build.cpu_description())
     if not set(sets) <= set(here):
         return
@@ -341,17 +341,5 @@ def fingerprint():
     return digest.hexdigest()
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2,
-    reason="needs two processors and a way to hide one",
-)
-def test_one_thread_gives_the_same_bits_as_many():
-    script = (
-        "import os, runpy\n"
-        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        f"print(runpy.run_path({__file__!r})['fingerprint']())\n"
-    )
-    alone = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert alone.stdout.split()[-1] == fingerprint()
+def test_one_thread_gives_the_same_bits_as_many(on_one_processor):
+    assert on_one_processor(__file__, "fingerprint") == fingerprint()

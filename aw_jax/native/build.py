@@ -1,9 +1,10 @@
-"""Compiles the kernels (*.cc) at first use and keeps the library in a cache.
+"""Compiles the kernels (*.cc) of a folder at first use; the library stays in a cache.
 
-The file's name is a hash of everything that decides what it holds: sources, flags, CPU
-and jaxlib version. It is written aside and renamed, so processes that start together
-all find a whole library. `AW_JAX_CACHE` moves the cache, `AW_JAX_NO_NATIVE` switches
-the native backend off, `CXX` chooses the compiler.
+The headers beside this file are for all of them. The library's name is a hash of
+everything that decides what it holds: sources, flags, CPU and jaxlib version.
+It is written aside and renamed, so processes that start together all find a whole
+library. `AW_JAX_CACHE` moves the cache, `AW_JAX_NO_NATIVE` switches all native kernels
+off, `CXX` chooses the compiler.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from pathlib import Path
 import jax
 import jaxlib
 
-FOLDER = Path(__file__).parent
+HEADERS = Path(__file__).parent
 COMPILERS = ("g++", "clang++", "c++")
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-pthread", "-ffp-contract=fast")
 MATHS = (  # what -ffast-math holds except what breaks rounding by a magic number
@@ -40,17 +41,28 @@ class BuildError(Exception):
     """Why there is no library, in one line."""
 
 
+def register(folder: Path, names: Sequence[str], *maths: str) -> bool:
+    """Makes `names` of the folder's library XLA calls; whether it could be built."""
+    compiled = library(folder, *maths)
+    if compiled is None:
+        return False
+    for name in names:
+        handler = jax.ffi.pycapsule(getattr(compiled, name))
+        jax.ffi.register_ffi_target(name, handler, platform="cpu")
+    return True
+
+
 @functools.cache
-def library() -> ctypes.CDLL | None:
+def library(folder: Path, *maths: str) -> ctypes.CDLL | None:
     """The loaded kernels; None, with one warning, where they cannot be built."""
     if os.environ.get("AW_JAX_NO_NATIVE"):
         return None
     try:
-        return _load(find_compiler(), cpu_description())
+        return _load(folder, maths, find_compiler(), cpu_description())
     except (BuildError, OSError) as error:
         reason = " ".join(str(error).split())
         warnings.warn(
-            f"The native rasterizer is off, the slower XLA one is used: {reason}",
+            f"The native kernels are off, the slower XLA ones are used: {reason}",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -99,32 +111,33 @@ def cache_folder() -> Path:
     return Path(base) / "aw_jax"
 
 
-def _load(compiler: str, cpu: str) -> ctypes.CDLL:
-    flags = (*FLAGS, *MATHS, *machine_flags(cpu))
-    files = sorted(p for p in FOLDER.iterdir() if p.suffix in (".cc", ".h"))
-    parts = (*(p.read_text() for p in files), *flags, cpu, jaxlib.__version__)
+def _load(folder: Path, maths: Sequence[str], compiler: str, cpu: str) -> ctypes.CDLL:
+    flags = (*FLAGS, *maths, *machine_flags(cpu))
+    files = [p for p in folder.iterdir() if p.suffix in (".cc", ".h")]
+    texts = [p.read_text() for p in sorted((*files, *HEADERS.glob("*.h")))]
+    parts = (*texts, *flags, cpu, jaxlib.__version__)
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
     path = cache_folder() / f"kernels-{key}.so"
     if path.exists():
         with contextlib.suppress(OSError):  # a damaged file is built anew
             return ctypes.CDLL(str(path))
-    compile_to(path, [compiler, *flags])
+    compile_to(path, folder, [compiler, *flags])
     return ctypes.CDLL(str(path))
 
 
-def compile_to(path: Path, command: Sequence[str]) -> None:
-    """Builds the library with `command` (compiler, flags); renames it to `path`."""
+def compile_to(path: Path, folder: Path, command: Sequence[str]) -> None:
+    """Builds the folder by `command` (compiler, flags) and renames it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        aside = Path(folder) / path.name
-        headers = ["-isystem", jax.ffi.include_dir()]
-        files = [*map(str, sorted(FOLDER.glob("*.cc"))), "-o", str(aside)]
-        built = subprocess.run(
+    with tempfile.TemporaryDirectory(dir=path.parent) as aside:
+        built = Path(aside) / path.name
+        headers = ["-isystem", jax.ffi.include_dir(), "-I", str(HEADERS)]
+        files = [*map(str, sorted(folder.glob("*.cc"))), "-o", str(built)]
+        done = subprocess.run(
             [*command, *headers, *files], capture_output=True, text=True, check=False
         )
-        if built.returncode:
-            raise BuildError(f"{command[0]} failed: {_first_error(built.stderr)}")
-        aside.replace(path)
+        if done.returncode:
+            raise BuildError(f"{command[0]} failed: {_first_error(done.stderr)}")
+        built.replace(path)
 
 
 def _first_error(log: str) -> str:

@@ -1,0 +1,1 @@
+"""Layer 0: compiles C++ kernels at first use; the headers they share."""
