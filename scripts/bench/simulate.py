@@ -1,13 +1,14 @@
 """The simulator: clips per core-hour by route, where time goes, and what Ray adds.
 
-  python scripts/bench/simulate.py [--scenes 2] [--units 4] [--only routes|workers]
+  python scripts/bench/simulate.py [--scenes 2] [--units 12] [--only routes|workers]
 
 Clips are 33 x 96 x 96. Routes run in this process on one core, once to compile all
 programs and then timed; every clip is labelled with `st-lpips-vgg`.
 `kernel_share` is the time of fit, render and label, each drained before the next
 begins, over the whole. For `ray_speedup`, one core each is given to two nodes of a Ray
 cluster, and to plain processes that share the same units; all of them find compiled
-programs in the cache, and starting them counts. The last line is JSON.
+programs in the cache, and starting them counts: some ten seconds, with Ray some more,
+so that a job of a few units says more of the start. The last line is JSON.
 """
 
 import argparse
@@ -169,7 +170,7 @@ def figure(value: float, unit: str = "ratio", better: str = "higher") -> dict[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=2, help="timed, per route")
-    parser.add_argument("--units", type=int, default=4, help="of the workers' job")
+    parser.add_argument("--units", type=int, default=12, help="of the workers' job")
     parser.add_argument("--only", choices=("routes", "workers"))
     args = parser.parse_args()
     parts: dict[str, Callable[[Path], dict[str, Any]]] = {
