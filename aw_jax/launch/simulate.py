@@ -39,10 +39,13 @@ def run(config: SimulationConfig, folder: RunFolder) -> None:
         raise UserError("--cluster spreads all shards itself; leave --share out.")
     folder.begin()
     clips = folder.path / "clips"
+    made = 0
     with progress("simulate", len(range(share[0], units, share[1]))) as bar:
 
         def told(done: int, _: int, last: dict[str, Any]) -> None:
-            bar.update(done, clips=float(last.get("clips", 0)))
+            nonlocal made
+            made += last.get("clips", 0)
+            bar.update(done, clips=float(made))
             for scene, why in last.get("failed", {}).items():
                 say(f"scene {scene} gives no more clips: {why}")
 
