@@ -5,12 +5,16 @@ says otherwise: `scripts/check.sh --slow` sets it to nothing, and tests that sta
 launcher leave it out, so that these run programs as users have them.
 """
 
+import ctypes
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import pytest
+
+from aw_jax.native import build
 
 os.environ.setdefault(
     "XLA_FLAGS",
@@ -44,6 +48,34 @@ def on_one_processor():
         return done.stdout.split()[-1]
 
     return run
+
+
+@pytest.fixture
+def at_lanes(tmp_path, monkeypatch):
+    """Compiles a module's kernels for vectors of some width and has it call those.
+
+    Whether they run here: not where the processor lacks the width.
+    """
+
+    def use(module, lanes, *maths):
+        sets = {4: (), 8: build.AVX2, 16: build.AVX512}[lanes]
+        flags = (*build.FLAGS, *maths, f"-DAW_LANES={lanes}", *sets)
+        path = tmp_path / "lanes.so"
+        folder = Path(module.__file__).parent
+        build.compile_to(path, folder, [build.find_compiler(), *flags])
+        if not set(sets) <= set(build.machine_flags(build.cpu_description())):
+            return False
+        assert module.available()  # asked once, under the names that it has by itself
+        for field in ("FORWARD", "BACKWARD"):
+            name = getattr(module, field)
+            handler = jax.ffi.pycapsule(getattr(ctypes.CDLL(str(path)), name))
+            jax.ffi.register_ffi_target(f"{name}_{lanes}", handler, platform="cpu")
+            monkeypatch.setattr(module, field, f"{name}_{lanes}")
+        jax.clear_caches()
+        return True
+
+    yield use
+    jax.clear_caches()
 
 
 def pytest_collection_modifyitems(items):

@@ -4,9 +4,7 @@ Tolerances: values 1e-5 and gradients 1e-4 relative L2 leave an order of magnitu
 float32 rounding. Scenes are small, so no pair is within rounding of a threshold.
 """
 
-import ctypes
 import hashlib
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -300,28 +298,12 @@ def test_most_lanes_evaluated_are_useful():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lanes", [4, 8, 16])
-def test_every_lane_width_compiles_and_those_that_run_here_agree(
-    lanes, tmp_path, monkeypatch
-):
-    sets = {4: (), 8: build.AVX2, 16: build.AVX512}[lanes]
-    flags = (*build.FLAGS, *build.MATHS, f"-DAW_LANES={lanes}", *sets)
-    path = tmp_path / "lanes.so"
-    folder = Path(native.__file__).parent
-    build.compile_to(path, folder, [build.find_compiler(), *flags])
-    here = build.machine_flags(build.cpu_description())
-    if not set(sets) <= set(here):
-        return
+def test_every_lane_width_compiles_and_those_that_run_here_agree(lanes, at_lanes):
     wide = scene(300, 70, 50, views=2, seed=18)
     wanted = run(wide, 70, 50)
-    library = ctypes.CDLL(str(path))
-    for field in ("FORWARD", "BACKWARD"):
-        name = getattr(native, field)
-        handler = jax.ffi.pycapsule(getattr(library, name))
-        jax.ffi.register_ffi_target(f"{name}_{lanes}", handler, platform="cpu")
-        monkeypatch.setattr(native, field, f"{name}_{lanes}")
-    jax.clear_caches()
+    if not at_lanes(native, lanes, *build.MATHS):
+        return
     image, left, grads = run(wide, 70, 50)
-    jax.clear_caches()
     np.testing.assert_allclose(image, wanted[0], atol=1e-5)
     np.testing.assert_allclose(left, wanted[1], atol=1e-5)
     assert_gradients_close(grads, wanted[2])
