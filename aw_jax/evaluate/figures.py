@@ -12,6 +12,7 @@ are measured: what doing nothing is worth.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from aw_jax.core.errors import UserError
 from aw_jax.data.masks import read_mask
 from aw_jax.evaluate.frozen import benchmark_state
 from aw_jax.evaluate.matching import Matched, Pair, match_clips, match_images
+from aw_jax.evaluate.measured import Measured
 from aw_jax.evaluate.stored import Part, Stored, groups, has_shards, stored_clips
 from aw_jax.media import images, videos
 from aw_jax.metrics.accumulators import mean_of
@@ -41,46 +43,59 @@ class EvaluateConfig:
 
 
 def evaluate(
-    task: str, prediction: Path, truth: Path, *, config: EvaluateConfig
+    task: str,
+    prediction: Path,
+    truth: Path,
+    *,
+    config: EvaluateConfig,
+    measured: Measured | None = None,
 ) -> dict[str, Any]:
     """Figures of every item, their mean, and the variants they are, ready for JSON.
+
+    Args:
+        task: One of TASKS.
+        prediction: Folder of predictions.
+        truth: Folder of truths.
+        config: How they are measured.
+        measured: What an earlier start of the same run has measured, if any.
 
     Raises:
         UserError: an unknown task, or folders that do not match.
     """
     if task not in TASKS:
         raise UserError(f"--task: expected one of {', '.join(TASKS)}, got {task!r}.")
-    return {"task": task} | TASKS[task](prediction, truth, config)
+    told = TASKS[task](prediction, truth, config, measured or Measured())
+    return {"task": task} | told
 
 
 def reconstruction(
-    prediction: Path, truth: Path, config: EvaluateConfig
+    prediction: Path, truth: Path, config: EvaluateConfig, measured: Measured
 ) -> dict[str, Any]:
     """PSNR, SSIM and LPIPS of each image, and their mean over images."""
     matched = match_images(prediction, truth)
     masks = None if config.masks is None else Path(config.masks)
     if masks is not None and not masks.is_dir():
         raise UserError(f"--config.masks={masks}: expected a folder of NAME.png.")
-    items = {
-        pair.name: frame_figures(*_counting(pair, masks), config=config.metrics).means()
-        for pair in matched.pairs
-    }
+    items: dict[str, Any] = {}
+    for pair in measured.through(matched.pairs):
+        frames = _counting(pair, masks)
+        measure = partial(_reconstructed, *frames, config)
+        items[pair.name] = measured.figures(pair.name, frames, measure)
     told = {"variants": variants(config.metrics), "mean": _means(items)}
     return told | _listing(matched, items)
 
 
 def restoration(
-    prediction: Path, truth: Path, config: EvaluateConfig
+    prediction: Path, truth: Path, config: EvaluateConfig, measured: Measured
 ) -> dict[str, Any]:
     """PSNR, SSIM and LPIPS of each clip over all, and over seen frames."""
     matched = match_clips(prediction, truth)
     kind = _set(matched, truth)
     items: dict[str, Any] = {}
-    for pair in matched.pairs:
-        restored, clean = _frames(pair, parts=("artifact", "clean"))
-        found = frame_figures(restored, clean, config=config.metrics)
-        seen = _seen(len(clean), config.anchored)
-        items[pair.name] = {"all": found.means(), "seen": found.part(seen).means()}
+    for pair in measured.through(matched.pairs):
+        frames = _frames(pair, parts=("artifact", "clean"))
+        measure = partial(_restored, *frames, config)
+        items[pair.name] = measured.figures(pair.name, frames, measure)
 
     def mean(names: Iterable[str]) -> dict[str, Any]:
         picked = {name: items[name] for name in names}
@@ -91,12 +106,14 @@ def restoration(
     return told | _by_group(matched, mean) | kind | _listing(matched, items)
 
 
-def heatmap(prediction: Path, truth: Path, config: EvaluateConfig) -> dict[str, Any]:
+def heatmap(
+    prediction: Path, truth: Path, config: EvaluateConfig, measured: Measured
+) -> dict[str, Any]:
     """Pearson correlation of each clip, the mean over clips, and pooled over pixels."""
     matched = match_clips(prediction, truth)
     kind = _set(matched, truth)
     found: dict[str, dict[str, Pearson]] = {}
-    for pair in matched.pairs:
+    for pair in measured.through(matched.pairs):
         guess, heat = (x.mean(-1) for x in _frames(pair, parts=("heatmap", "heatmap")))
         spans = {"all": slice(None), "seen": _seen(len(heat), config.anchored)}
         found[pair.name] = {
@@ -123,6 +140,24 @@ TASKS = {
     "restoration": restoration,
     "heatmap": heatmap,
 }
+
+
+def _reconstructed(
+    image: Float[np.ndarray, "f h w 3"],
+    truth: Float[np.ndarray, "f h w 3"],
+    config: EvaluateConfig,
+) -> dict[str, Any]:
+    return frame_figures(image, truth, config=config.metrics).means()
+
+
+def _restored(
+    restored: Float[np.ndarray, "f h w 3"],
+    clean: Float[np.ndarray, "f h w 3"],
+    config: EvaluateConfig,
+) -> dict[str, Any]:
+    seen = _seen(len(clean), config.anchored)
+    found = frame_figures(restored, clean, config=config.metrics)
+    return {"all": found.means(), "seen": found.part(seen).means()}
 
 
 def _frames(
