@@ -18,6 +18,7 @@ from aw_jax.dataengine import shards
 from aw_jax.dataengine.simulation import Told, Unit, make_unit, units_of
 from aw_jax.dataengine.simulation_config import DEFAULT, SimulationConfig
 from aw_jax.dataengine.sources import SceneSource
+from aw_jax.runs.memory import keep_freed_pages
 
 RETRIES = 16
 """How often Ray starts a unit again whose worker or node died."""
@@ -62,9 +63,10 @@ def simulate_on_cluster(
 
 
 def _unit(unit: Unit, folder: Path, config: SimulationConfig) -> dict[str, Any]:
-    """What a worker does; an earlier try may have done it."""
+    """What a worker does, which no launcher set up; an earlier try may have done it."""
     if shards.path_of(folder, unit).exists():
         return {}
+    keep_freed_pages()
     return make_unit(unit, folder, config)
 
 

@@ -1,14 +1,15 @@
 """The simulator: clips per core-hour by route, where time goes, and what Ray adds.
 
-  python scripts/bench/simulate.py [--scenes 2] [--units 12] [--only routes|workers]
+  python scripts/bench/simulate.py [--scenes 2] [--units 24] [--only routes|workers]
 
 Clips are 33 x 96 x 96. Routes run in this process on one core, once to compile all
 programs and then timed; every clip is labelled with `st-lpips-vgg`.
 `kernel_share` is the time of fit, render and label, each drained before the next
 begins, over the whole. For `ray_speedup`, one core each is given to two nodes of a Ray
-cluster, and to plain processes that share the same units; all of them find compiled
-programs in the cache, and starting them counts: some ten seconds, with Ray some more,
-so that a job of a few units says more of the start. The last line is JSON.
+cluster that runs already, and to plain processes that share the same units; all of them
+find compiled programs in the cache. That the launcher and its workers start counts: on
+Ray one after the other, so that a job of a few units says more of the start than of the
+work. The last line is JSON.
 """
 
 import argparse
@@ -28,6 +29,8 @@ CORES = sorted(os.sched_getaffinity(0))[:2]
 FIRST = 13_900_000
 """Seed of the first scene, of the test range."""
 KERNELS = ("fit", "render", "label")
+SETTLE = 15.0
+"""Seconds that a new cluster's own processes are given to come up."""
 
 
 def routes() -> dict[str, Any]:
@@ -95,7 +98,7 @@ def of_routes(scenes: int, folder: Path) -> dict[str, Any]:
 
 def of_workers(units: int, folder: Path) -> dict[str, Any]:
     """Wall seconds of one and two workers of one core, plain and on Ray."""
-    run(units, folder / "warm", CORES[:1])
+    run(units, folder / "warm", CORES)
     seconds = {
         "plain_1": run(units, folder / "plain-1", CORES[:1]),
         "plain_2": run(units, folder / "plain-2", CORES),
@@ -140,6 +143,7 @@ def on_ray(units: int, out: Path, cores: list[int]) -> float:
         os.sched_setaffinity(0, [core])  # a node's processes inherit it
         cluster.add_node(num_cpus=1)
     os.sched_setaffinity(0, allowed)
+    time.sleep(SETTLE)
     try:
         begin = time.perf_counter()
         words = [*command(units, out), f"--cluster={cluster.address}"]
@@ -170,7 +174,7 @@ def figure(value: float, unit: str = "ratio", better: str = "higher") -> dict[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=2, help="timed, per route")
-    parser.add_argument("--units", type=int, default=12, help="of the workers' job")
+    parser.add_argument("--units", type=int, default=24, help="of the workers' job")
     parser.add_argument("--only", choices=("routes", "workers"))
     args = parser.parse_args()
     parts: dict[str, Callable[[Path], dict[str, Any]]] = {

@@ -115,8 +115,11 @@ def test_a_unit_that_is_there_is_not_made_again(tiny, tmp_path, monkeypatch):
     cluster.shards.path_of(tmp_path, unit).write_bytes(b"")
     assert cluster._unit(unit, tmp_path, tiny) == {}
     assert not made
+    kept = []
+    monkeypatch.setattr(cluster, "keep_freed_pages", lambda: kept.append(True))
     cluster._unit(other, tmp_path, tiny)
     assert made == [(other, tmp_path, tiny)]
+    assert kept, "no launcher has set the worker up"
 
 
 def test_without_ray_the_extra_is_named(tiny, tmp_path, monkeypatch):
