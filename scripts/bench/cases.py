@@ -100,14 +100,16 @@ def our_run(
     splat, camera = splat_and_camera(case)
     d_color, d_alpha = map(jnp.asarray, outer or cotangents(case[2]))
 
-    def loss(splat: Splat, camera: Cameras) -> tuple[Any, Any]:
+    def loss(splat: Splat, camera: Cameras, d_color: Any, d_alpha: Any) -> Any:
         out = render(splat, camera, settings=settings)
         return jnp.sum(out.color * d_color) + jnp.sum(out.alpha * d_alpha), out.color
 
     step = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))
 
     def run() -> tuple[Any, list[Any]]:
-        (d_splat, d_camera), color = jax.block_until_ready(step(splat, camera))
+        (d_splat, d_camera), color = jax.block_until_ready(
+            step(splat, camera, d_color, d_alpha)
+        )
         grads = [getattr(d_splat, name) for name in PARAMETERS]
         return color, [*grads, d_camera.camera_from_world]
 

