@@ -8,7 +8,7 @@ points of ../shared/scenes/garden_points in front of its first camera. Runs of t
 sides are interleaved and their images and gradients compared. The last line is JSON; a
 ratio is ours / peer. Memory is the peak of an own process over its imports and inputs:
 `memory` with programs from jax's cache on disk, `first_memory` with XLA's compiler,
-which takes 130 to 400 MB by itself. glibc hands freed memory back at its documented
+which takes 130 to 280 MB by itself. glibc hands freed memory back at its documented
 threshold, on all sides, or what a loader has freed would count.
 
 gsplat's torch functions spend about half their time on pages that the C library has
