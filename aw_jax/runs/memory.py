@@ -33,3 +33,16 @@ def keep_freed_pages() -> bool:
         return False
     libc = ctypes.CDLL(None)
     return all(libc.mallopt(x, _NEVER) for x in (_MMAP_THRESHOLD, _TRIM_THRESHOLD))
+
+
+def return_freed_pages() -> bool:
+    """Hands all freed memory back to the kernel at once; True if glibc had any.
+
+    What XLA's compiler has used and freed lies scattered between what is alive, some
+    hundred megabytes of it for a large program, and calls for large buffers do not find
+    it. Worth a call where memory is short, between `jit(f).lower(...).compile()` and
+    the first call of what it gives.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    return bool(ctypes.CDLL(None).malloc_trim(0))

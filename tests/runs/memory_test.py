@@ -28,3 +28,26 @@ def test_freed_pages_are_used_again() -> None:
         return int(subprocess.run(command, capture_output=True, check=True).stdout)
 
     assert measured("leave") > 1000 > 10 * measured("keep")
+
+
+SCATTERED = """
+from pathlib import Path
+from aw_jax.runs.memory import return_freed_pages
+
+def megabytes():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(x for x in lines if x.startswith("VmRSS")).split()[1]) / 1024
+
+many = [bytearray(4000) for _ in range(40_000)]
+few = many[::50]
+del many
+before = megabytes()
+assert return_freed_pages()
+print(before - megabytes())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
+def test_freed_pages_between_live_ones_are_returned() -> None:
+    command = [sys.executable, "-c", SCATTERED]
+    assert float(subprocess.run(command, capture_output=True, check=True).stdout) > 75
