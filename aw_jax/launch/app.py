@@ -19,7 +19,7 @@ from aw_jax.config import overrides, recipes
 from aw_jax.config.report import to_dict
 from aw_jax.core.errors import UserError
 from aw_jax.runs.folder import RunFolder
-from aw_jax.runs.memory import keep_freed_pages
+from aw_jax.runs.memory import keep_freed_pages, return_pages_after_compiling
 from aw_jax.runs.progress import say
 
 C = TypeVar("C")
@@ -46,14 +46,19 @@ def launch(run: Callable[[C, RunFolder], None], preset: C, own: Sequence[str]) -
         preset: the config without a recipe; a recipe must be of its type.
         own: names of the launcher's own flags; they are noted with the config.
     """
-    keep_freed_pages()
+    _mind_memory()
     sys.exit(status(run, preset, own, sys.argv))
 
 
 def launch_file(run: Callable[[C], None], preset: C) -> None:
     """As `launch`, for work whose result is one file: no folder, nothing to resume."""
-    keep_freed_pages()
+    _mind_memory()
     sys.exit(file_status(run, preset, sys.argv))
+
+
+def _mind_memory() -> None:
+    keep_freed_pages()
+    return_pages_after_compiling()
 
 
 def status(

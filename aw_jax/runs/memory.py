@@ -1,6 +1,7 @@
 """Memory of the process: the largest so far, and what becomes of freed pages."""
 
 import ctypes
+import functools
 import platform
 import resource
 import sys
@@ -9,6 +10,9 @@ import jax
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _NEVER = 2**31 - 1
+_COMPILED = "/jax/core/compile/backend_compile_duration"
+_LONG_COMPILE = 0.5
+"""Seconds; to hand memory back takes less than a tenth of it."""
 
 
 def peak_gigabytes() -> float:
@@ -36,13 +40,23 @@ def keep_freed_pages() -> bool:
 
 
 def return_freed_pages() -> bool:
-    """Hands all freed memory back to the kernel at once; True if glibc had any.
-
-    What XLA's compiler has used and freed lies scattered between what is alive, some
-    hundred megabytes of it for a large program, and calls for large buffers do not find
-    it. Worth a call where memory is short, between `jit(f).lower(...).compile()` and
-    the first call of what it gives.
-    """
+    """Hands all freed memory back to the kernel at once; True if glibc had any."""
     if platform.libc_ver()[0] != "glibc":
         return False
     return bool(ctypes.CDLL(None).malloc_trim(0))
+
+
+@functools.cache
+def return_pages_after_compiling() -> None:
+    """From now on `return_freed_pages` follows every long compile of this process.
+
+    What XLA's compiler has used and freed lies scattered between what is alive, some
+    hundred megabytes of it for a large program, and calls for large buffers do not find
+    it: without this the program's own memory comes on top.
+    """
+    jax.monitoring.register_event_duration_secs_listener(_after_compiling)
+
+
+def _after_compiling(event: str, duration_secs: float, **_: str | int) -> None:
+    if event == _COMPILED and duration_secs >= _LONG_COMPILE:
+        return_freed_pages()

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from aw_jax.core.arrays import Array, Bool, Float, Int, PyTree
 from aw_jax.core.pytrees import pytree, replace
 from aw_jax.geometry.cameras import Cameras
+from aw_jax.runs.memory import return_pages_after_compiling
 from aw_jax.splat import projection
 from aw_jax.splat.gaussians import Splat
 from aw_jax.splat.kernels import native, pallas, xla
@@ -91,7 +92,10 @@ def render(
     and nowhere else: they blend in a wrong order, as in popping. `tagged` (0 to 1; in
     one view or in all) asks how much of each pixel comes of tagged Gaussians. Only the
     first `harmonics` coefficients of color are used (a number that may be traced).
+
+    From the first call on, what a long compile has freed is handed back to the kernel.
     """
+    return_pages_after_compiling()
     batch = cameras.intrinsics.shape[:-2]
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[-2:]), cameras)
     if screen_offsets is not None:

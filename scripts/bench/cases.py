@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from aw_jax.geometry.cameras import Cameras
-from aw_jax.runs.memory import return_freed_pages
 from aw_jax.splat.gaussians import Splat
 from aw_jax.splat.rasterize import render
 from aw_jax.splat.settings import RenderSettings
@@ -91,16 +90,11 @@ def splat_and_camera(case: Case) -> tuple[Splat, Cameras]:
 
 
 def our_run(
-    case: Case,
-    backend: Any,
-    outer: Sequence[np.ndarray] | None = None,
-    *,
-    ahead: bool = False,
+    case: Case, backend: Any, outer: Sequence[np.ndarray] | None = None
 ) -> Callable[[], tuple[Any, list[Any]]]:
     """Forward and backward of ours; returns the image and gradients.
 
-    `outer`: the cotangents of color and alpha, in place of `cotangents`. `ahead`:
-    compiles before it calls, and hands back what the compiler has freed in between.
+    `outer`: the cotangents of color and alpha, in place of `cotangents`.
     """
     settings = RenderSettings(backend=backend, max_alpha=0.999)
     splat, camera = splat_and_camera(case)
@@ -113,11 +107,8 @@ def our_run(
     step = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))
 
     def run() -> tuple[Any, list[Any]]:
-        inputs, program = (splat, camera, d_color, d_alpha), step
-        if ahead:
-            program = step.lower(*inputs).compile()
-            return_freed_pages()
-        (d_splat, d_camera), color = jax.block_until_ready(program(*inputs))
+        outcome = jax.block_until_ready(step(splat, camera, d_color, d_alpha))
+        (d_splat, d_camera), color = outcome
         grads = [getattr(d_splat, name) for name in PARAMETERS]
         return color, [*grads, d_camera.camera_from_world]
 

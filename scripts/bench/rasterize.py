@@ -7,11 +7,9 @@ parameters and the pose). `512`: 100,000 random Gaussians at 512 x 512. `garden`
 points of ../shared/scenes/garden_points in front of its first camera. Runs of the three
 sides are interleaved and their images and gradients compared. The last line is JSON; a
 ratio is ours / peer. Memory is the peak of an own process over its imports and inputs:
-`memory` with programs from jax's cache on disk; `first_memory` with XLA's compiler,
-which leaves 130 to 280 MB behind; `returned_memory` with the compiler too, whose freed
-memory is handed back before the first call (`return_freed_pages`). glibc hands freed
-memory back at its documented threshold, on all sides, or what a loader has freed would
-count.
+`first_memory` with XLA's compiler, `memory` with programs from jax's cache on disk
+(filling such a cache takes up to 70 MB more than having none). glibc hands freed memory
+back at its documented threshold, on all sides, or what a loader has freed would count.
 
 gsplat's torch functions spend about half their time on pages that the C library has
 handed back and asks for again. `--keep-freed-pages` lets all sides keep them, as our
@@ -54,7 +52,7 @@ from aw_jax.splat import projection
 from aw_jax.splat.kernels import native
 from aw_jax.splat.settings import RenderSettings
 
-KINDS = {"memory": "later", "first_memory": "first", "returned_memory": "returned"}
+KINDS = {"memory": "later", "first_memory": "first"}
 
 
 def make_case(name: str, small: bool) -> Case:
@@ -121,8 +119,7 @@ def lanes_case(name: str, small: bool) -> dict[str, dict[str, Any]]:
 def peak_memory(name: str, side: str, small: bool) -> float:
     """Megabytes that one run of `side` adds to imports and inputs."""
     case = make_case(name, small)
-    backend, _, ahead = side.partition(" ")
-    run = peer_run(case) if side == "gsplat" else our_run(case, backend, ahead=ahead)
+    run = peer_run(case) if side == "gsplat" else our_run(case, side)
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     before = _kilobytes("VmRSS")
     run()
@@ -157,10 +154,10 @@ def memory_case(name: str, small: bool) -> dict[str, dict[str, Any]]:
     """Memory ratios, each side in its own process, at a first and at a later start."""
     peer, figures = child_peak(name, "gsplat", small, ""), {}
     for side in ("native", "xla"):
-        peaks = {"returned": child_peak(name, f"{side} ahead", small, "")}
         with tempfile.TemporaryDirectory() as cache:
-            peaks["first"] = child_peak(name, side, small, cache)
-            peaks["later"] = child_peak(name, side, small, cache)
+            child_peak(name, side, small, cache)
+            peaks = {"later": child_peak(name, side, small, cache)}
+        peaks["first"] = child_peak(name, side, small, "")
         print(name, side, "megabytes:", peaks | {"gsplat": peer})
         for kind, start in KINDS.items():
             value = peaks[start] / peer

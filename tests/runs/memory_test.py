@@ -1,10 +1,13 @@
-"""What becomes of freed pages, in a process of its own."""
+"""What becomes of freed pages, mostly in a process of its own."""
 
 import platform
 import subprocess
 import sys
 
+import jax
 import pytest
+
+from aw_jax.runs import memory
 
 MEASURE = """
 import resource, sys
@@ -51,3 +54,21 @@ print(before - megabytes())
 def test_freed_pages_between_live_ones_are_returned() -> None:
     command = [sys.executable, "-c", SCATTERED]
     assert float(subprocess.run(command, capture_output=True, check=True).stdout) > 75
+
+
+def test_only_long_compiles_hand_memory_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    returned: list[bool] = []
+    monkeypatch.setattr(memory, "return_freed_pages", lambda: returned.append(True))
+    memory.return_pages_after_compiling()
+    memory.return_pages_after_compiling()  # asked twice: one listener
+
+    def compiled_anew(threshold: float) -> int:
+        monkeypatch.setattr(memory, "_LONG_COMPILE", threshold)
+        before = len(returned)
+        jax.jit(lambda x: x + threshold).lower(1.0).compile()
+        return len(returned) - before
+
+    assert compiled_anew(0.0) == 1
+    assert compiled_anew(600.0) == 0

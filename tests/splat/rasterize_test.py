@@ -347,3 +347,11 @@ def test_second_call_compiles_nothing(settings):
     before = [function._cache_size() for function in functions]
     render(splat, other, settings=replace(settings))
     assert before == [function._cache_size() for function in functions]
+
+
+def test_a_render_asks_that_compiles_hand_memory_back(monkeypatch):
+    asked: list[bool] = []
+    name = "return_pages_after_compiling"
+    monkeypatch.setattr(rasterize, name, lambda: asked.append(True))
+    render(*build(SCENES["random"]()))
+    assert asked
