@@ -106,11 +106,9 @@ def _listed(cores: set[int]) -> str:
 def shares(count: int) -> queue.SimpleQueue[set[int]]:
     """The cores in `count` parts of equal size."""
     cores, free = sorted(every_core()), queue.SimpleQueue[set[int]]()
+    if not 1 <= count <= len(cores):
+        sys.exit(f"error: --side-by-side must be 1 to {len(cores)} (cores): {count}.")
     size = len(cores) // count
-    if not size:
-        sys.exit(
-            f"error: --side-by-side {count} needs {count} cores, not {len(cores)}."
-        )
     for start in range(0, size * count, size):
         free.put(set(cores[start : start + size]))
     return free
@@ -146,8 +144,9 @@ def main() -> None:
     parser.add_argument("--side-by-side", type=int, default=1, metavar="N")
     options = parser.parse_args()
     os.chdir(ROOT)
+    told = measured(options, options.out.absolute())
     cores = len(every_core()) // options.side_by_side
-    print(json.dumps(measured(options, options.out.absolute()) | {"cores": cores}))
+    print(json.dumps(told | {"cores": cores}))
 
 
 if __name__ == "__main__":

@@ -45,9 +45,9 @@ placed = jax.device_put(inputs, (tokens, tokens, rows, rows))
 config = dataclasses.replace(ltx.PROBE, sequence="seq")
 got = outcome(config, spread(mesh, "fsdp"), placed)
 for one, other in zip(jax.tree.leaves(wanted), jax.tree.leaves(got), strict=True):
-    atol = 1e-6 * np.abs(one).max()  # of what its sums are made of
+    atol = 8e-7 * np.abs(one).max()  # of what its sums are made of
     np.testing.assert_allclose(other, one, rtol=0, atol=atol)
-    assert np.linalg.norm(other - one) < 1e-6 * np.linalg.norm(one)
+    assert np.linalg.norm(other - one) < 8e-7 * np.linalg.norm(one)
 assert all(len(x.addressable_shards) == 8 for x in jax.tree.leaves(got))
 print("same")
 """
