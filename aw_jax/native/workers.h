@@ -66,7 +66,8 @@ class Workers {
 // Pieces of a loop over n items. Results never depend on where they begin.
 struct Chunks {
   int64_t n, count;
-  explicit Chunks(int64_t n) : n(n), count(std::min<int64_t>(16, n / 4096 + 1)) {}
+  explicit Chunks(int64_t n, int64_t most = 16)
+      : n(n), count(std::min<int64_t>(most, n / 4096 + 1)) {}
   int64_t begin(int64_t i) const { return n * i / count; }
 };
 

@@ -1,6 +1,6 @@
 """How the time of a render grows: with Gaussians, with pixels, and with threads.
 
-  python scripts/bench/growth.py [--backends native,xla] [--rounds 3]
+  python scripts/bench/growth.py [--backends native,xla] [--rounds 3] [--turns 40]
 
 Forward and backward of the full render of `cases.random_case`. `count`: 10,000 to 1
 million Gaussians of the same few pixels at 512 x 512, so that each meets as many tiles.
@@ -8,17 +8,21 @@ million Gaussians of the same few pixels at 512 x 512, so that each meets as man
 figure is the slope of log time over log Gaussians (pixels) at the last three sizes,
 medians of interleaved rounds: 1 is proportional. `native_one_over_two_threads` is the
 time of the native kernels (forward and backward, of given ellipses) on one core over
-that on two, each an own process, in turns; `render_one_over_two_threads` that of the
-full render, whose projection XLA compiles; freed pages are kept, as our launchers do,
-since two threads that fill pages wait for each other. The last line is JSON.
+that on two; `render_one_over_two_threads` that of the full render, whose projection
+XLA compiles. Three processes wait beside each other, one for the first core, one for
+the second, one for both, and run a call each, `turns` times. A neighbour on a shared
+machine slows now this core, now that, by up to two times; so the time on one core is
+the harmonic mean of a turn's two, whose work the two cores could do together in half of
+it, and a figure is the median over the turns. Freed pages are kept, as our launchers
+do, since two threads that fill pages wait for each other. The last line is JSON.
 """
 
 import os
 import sys
 
 if "--cores" in sys.argv:  # before jax counts them
-    wanted = int(sys.argv[sys.argv.index("--cores") + 1])
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:wanted])
+    wanted = sys.argv[sys.argv.index("--cores") + 1]
+    os.sched_setaffinity(0, map(int, wanted.split(",")))
 
 import argparse
 import json
@@ -90,30 +94,43 @@ def compositing(case: Case) -> Callable[[], Any]:
     return lambda: jax.block_until_ready(both())
 
 
-def child(cores: int) -> tuple[float, float]:
-    """Seconds of the kernels and of a render in a process held to so many cores."""
-    command = [sys.executable, __file__, "--cores", str(cores)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    kernels, whole = done.stdout.split()[-2:]
-    return float(kernels), float(whole)
+class Held:
+    """A process held to some cores, which runs a call of each kind when it is told."""
+
+    def __init__(self, *cores: int) -> None:
+        command = [sys.executable, __file__, "--cores", ",".join(map(str, cores))]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+
+    def seconds(self) -> list[float]:
+        """Of the kernels and of a render."""
+        sent, answers = self._process.stdin, self._process.stdout
+        assert sent
+        assert answers
+        print(file=sent, flush=True)
+        return [float(word) for word in answers.readline().split()]
 
 
-def on_cores(cores: int) -> None:
-    """Prints the best of ten calls of each."""
-    assert len(os.sched_getaffinity(0)) == cores
+def on_cores() -> None:
+    """Runs the kernels and a render for each line that comes; prints the seconds."""
     keep_freed_pages()
     case = random_case(100_000, 512)
     runs = (compositing(case), our_run(case, "native"))
     for run in runs:
         run()
-        print(min(timed(run) for _ in range(10)))
+    for _ in sys.stdin:
+        print(*(timed(run) for run in runs), flush=True)
 
 
-def threads(rounds: int) -> dict[str, dict[str, Any]]:
+def threads(turns: int) -> dict[str, dict[str, Any]]:
     """Time on one core over time on two."""
-    seconds = np.asarray([(child(1), child(2)) for _ in range(rounds)])
-    print("one and two cores:", seconds.round(4).tolist())
-    ratios = seconds[:, 0] / seconds[:, 1]
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    held = [Held(first), Held(second), Held(first, second)]
+    for _ in range(3):  # compiled, and the pages are there
+        [each.seconds() for each in held]
+    seconds = np.asarray([[each.seconds() for each in held] for _ in range(turns)])
+    print("first, second, both cores:", np.median(seconds, axis=0).round(4).tolist())
+    ratios = 2 / (1 / seconds[:, :2]).sum(axis=1) / seconds[:, 2]
     return {
         f"{name}_one_over_two_threads": told(float(np.median(each)), each.tolist())
         | {"unit": "ratio", "better": "higher"}
@@ -125,10 +142,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backends", default="native,xla")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--cores", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--turns", type=int, default=40, help="of one and two cores")
+    parser.add_argument("--cores", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.cores:
-        on_cores(args.cores)
+        on_cores()
         return
     at_start, figures = machine(), {}
     counts, pixels = list(COUNTS), [side**2 for side in SIDES]
@@ -137,7 +155,7 @@ def main() -> None:
         figures[f"{backend}_count"] = slope(counts, cases, backend, args.rounds)
         cases = [enlarged(side) for side in SIDES]
         figures[f"{backend}_pixels"] = slope(pixels, cases, backend, args.rounds)
-    figures |= threads(args.rounds)
+    figures |= threads(args.turns)
     found = {"figures": figures, "machine": at_start, "versions": versions()}
     print(json.dumps(found))
 

@@ -127,11 +127,12 @@ inline bool find_span(const View& v, const Drawn& g, int tile_row, Span* out) {
   return true;
 }
 
-// Stable sort by the upper 32 bits, 11 at a time.
+// Stable sort by the upper 32 bits, 11 at a time. A chunk for each thread: the keys of
+// neighbouring chunks end up in the same cache lines.
 inline void radix_sort(std::unique_ptr<uint64_t[]>& keys, int64_t n,
                        const Workers& workers) {
   constexpr int kBits = 11, kBuckets = 1 << kBits;
-  const Chunks chunks(n);
+  const Chunks chunks(n, std::min<int64_t>(workers.count(), 16));
   auto other = uninitialised<uint64_t>(n);
   std::vector<uint32_t> counts(chunks.count * kBuckets);
   for (int shift = 32; shift < 64; shift += kBits) {
@@ -203,7 +204,8 @@ inline void deal_to_tiles(const View& v, const Workers& workers, Bins* bins) {
   std::vector<uint32_t> counts(chunks.count * tiles, 0);
   bins->first_row.assign(v.gaussians + 1, 0);
   workers.each(chunks.count, [&](int64_t k) {
-    spans[k].reserve(2 * (chunks.begin(k + 1) - chunks.begin(k)));
+    std::vector<Span> mine;  // the heads in `spans` share cache lines
+    mine.reserve(2 * (chunks.begin(k + 1) - chunks.begin(k)));
     for (int64_t i = chunks.begin(k); i < chunks.begin(k + 1); ++i) {
       const Drawn& g = bins->splats[i];
       const int top = std::max(g.y - g.half_y - 0.5f, 0.0f) / kTile;
@@ -211,12 +213,13 @@ inline void deal_to_tiles(const View& v, const Workers& workers, Bins* bins) {
       Span found{uint32_t(i), g.index, 0, 0, 0};
       for (int tile_row = top; tile_row <= end; ++tile_row) {
         if (!find_span(v, g, tile_row, &found)) continue;
-        spans[k].push_back(found);
+        mine.push_back(found);
         uint32_t* count = &counts[k * tiles + tile_row * columns];
         for (int t = found.first; t <= found.last; ++t) ++count[t];
         bins->first_row[g.index] += found.last - found.first + 1;
       }
     }
+    spans[k] = std::move(mine);
   });
   uint32_t total = 0;
   for (uint32_t& row : bins->first_row) total += std::exchange(row, total);
