@@ -162,8 +162,8 @@ def memory_case(name: str, small: bool) -> dict[str, dict[str, Any]]:
         print(name, side, "megabytes:", peaks | {"gsplat": peer})
         for kind, start in KINDS.items():
             each = sorted(peak / peer for peak in peaks[start])
-            middle = each[len(each) // 2]
-            figures[f"{side}_{kind}_vs_gsplat_{name}"] = figure(middle, [each[0], each[-1]])
+            told = figure(each[len(each) // 2], [each[0], each[-1]])
+            figures[f"{side}_{kind}_vs_gsplat_{name}"] = told
     return figures
 
 
