@@ -306,14 +306,12 @@ def _sorted(
     tile: Int[Array, " s"], rank: Int[Array, " s"], grid: Grid, gaussians: int
 ) -> tuple[Int[Array, " s"], Int[Array, " s"]]:
     """Both, by tile; slots come in depth order, so ranks stay ascending within one."""
-    low = (gaussians - 1).bit_length()
-    if (grid.tiles + 1) << low > 2**32:
+    if (grid.tiles + 1) * gaussians > 2**32:
         tile, rank = jax.lax.sort((tile, rank), num_keys=1, is_stable=True)
         return tile, rank
-    key = tile.astype(jnp.uint32) << low | rank.astype(jnp.uint32)
-    key = jax.lax.sort(key)
-    rank = key & np.uint32((1 << low) - 1)
-    return (key >> low).astype(jnp.int32), rank.astype(jnp.int32)
+    per_tile = np.uint32(gaussians)
+    key = jax.lax.sort(tile.astype(jnp.uint32) * per_tile + rank.astype(jnp.uint32))
+    return (key // per_tile).astype(jnp.int32), (key % per_tile).astype(jnp.int32)
 
 
 def _reaches(
