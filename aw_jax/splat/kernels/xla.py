@@ -305,7 +305,7 @@ def _fetch(
         mean=values[..., :2] - middle[:, None],
         conic=values[..., 2:5],
         opacity=jnp.where(real, values[..., 5], 0),
-        features=values[..., SHAPE:],
+        features=jnp.where(real[..., None], values[..., SHAPE:], 0),
     )
     # Small arrays, kept as such: fused, they would be computed again at every pixel.
     return jax.lax.optimization_barrier(slots), jnp.where(
